@@ -1,0 +1,79 @@
+/** Settings of one Orchestry process: flags win over environment, environment over defaults. */
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { OrchestryError } from './errors.ts'
+import { type LogLevel, logLevels } from './log.ts'
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  readonly proxyHost: string
+  readonly proxyPort: number
+  readonly dataDir: string
+  readonly logLevel: LogLevel
+  /** How often scaling is decided. */
+  readonly tickMs: number
+  /** What becomes of replicas and the proxy when this process is asked to end. */
+  readonly onExit: 'stop' | 'keep'
+  /** Directories whose sub-directories are plugins that come with Orchestry. */
+  readonly builtinDirs: readonly string[]
+}
+
+export type Settings = Partial<Record<Exclude<keyof Config, 'builtinDirs'>, string | number>>
+
+/** Environment variable of each setting. */
+export const settingVariables: Record<keyof Settings, string> = {
+  host: 'ORCHESTRY_HOST',
+  port: 'ORCHESTRY_PORT',
+  proxyHost: 'ORCHESTRY_PROXY_HOST',
+  proxyPort: 'ORCHESTRY_PROXY_PORT',
+  dataDir: 'ORCHESTRY_DATA_DIR',
+  logLevel: 'ORCHESTRY_LOG_LEVEL',
+  tickMs: 'ORCHESTRY_TICK_MS',
+  onExit: 'ORCHESTRY_ON_EXIT',
+}
+
+const loopback = new Set(['127.0.0.1', 'localhost', '::1'])
+
+/** @throws ORC_CONFIG_INVALID naming the setting, its value and what would be right. */
+export function readConfig(
+  settings: Settings,
+  env: NodeJS.ProcessEnv = process.env,
+  builtinDirs: readonly string[] = [],
+): Config {
+  const value = (key: keyof Settings) => settings[key] ?? env[settingVariables[key]]
+  const refuse = (key: keyof Settings, wanted: string): never => {
+    throw new OrchestryError(
+      'ORC_CONFIG_INVALID',
+      `${settingVariables[key]} (or its flag) is ${JSON.stringify(value(key))}; it must be ${wanted}.`,
+    )
+  }
+  const whole = (key: keyof Settings, fallback: number, min: number, max: number): number => {
+    const given = value(key)
+    if (given === undefined || given === '') return fallback
+    const number = Number(given)
+    return Number.isInteger(number) && number >= min && number <= max
+      ? number
+      : refuse(key, `a whole number from ${min} to ${max}`)
+  }
+  const oneOf = <T extends string>(key: keyof Settings, fallback: T, allowed: readonly T[]): T => {
+    const given = value(key)
+    if (given === undefined || given === '') return fallback
+    return allowed.includes(given as T) ? (given as T) : refuse(key, `one of ${allowed.join(', ')}`)
+  }
+  const host = String(value('host') ?? '127.0.0.1')
+  if (!loopback.has(host))
+    refuse('host', 'a loopback address (127.0.0.1, ::1): without authentication nothing else is served')
+  const dataHome = env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local', 'state')
+  return {
+    host,
+    port: whole('port', 8000, 0, 65_535),
+    proxyHost: String(value('proxyHost') ?? '127.0.0.1'),
+    proxyPort: whole('proxyPort', 8080, 0, 65_535),
+    dataDir: resolve(String(value('dataDir') ?? join(dataHome, 'orchestry'))),
+    logLevel: oneOf('logLevel', 'info', logLevels),
+    tickMs: whole('tickMs', 1000, 50, 60_000),
+    onExit: oneOf('onExit', 'stop', ['stop', 'keep']),
+    builtinDirs,
+  }
+}

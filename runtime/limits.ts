@@ -1,0 +1,57 @@
+/** Every bound in one place. A queue, a loop or a body that is not bounded here is a defect. */
+import type { Limits } from '@orchestry/sdk'
+
+/** What a plugin gets where its manifest asks for nothing, and the most that the default policy allows. */
+export const pluginDefaults = {
+  memoryMb: 32,
+  cpuMs: 1_000,
+  timeoutMs: 1_000,
+  startMs: 2_000,
+  hostCalls: 500,
+  outKb: 512,
+  logKbPerMin: 64,
+} as const
+export const pluginCeilings = {
+  memoryMb: 256,
+  cpuMs: 10_000,
+  timeoutMs: 30_000,
+  startMs: 15_000,
+  hostCalls: 2_000,
+  outKb: 1_024,
+  logKbPerMin: 3_840,
+} as const
+
+export type EffectiveLimits = Readonly<Record<keyof typeof pluginDefaults, number>> & { readonly jit: boolean }
+
+/** min(manifest, policy): what the manifest leaves open takes the default. */
+export function effectiveLimits(asked: Limits | undefined, isJitGranted: boolean): EffectiveLimits {
+  const pick = (key: keyof typeof pluginDefaults) => Math.min(asked?.[key] ?? pluginDefaults[key], pluginCeilings[key])
+  return {
+    memoryMb: pick('memoryMb'),
+    cpuMs: pick('cpuMs'),
+    timeoutMs: pick('timeoutMs'),
+    startMs: pick('startMs'),
+    hostCalls: pick('hostCalls'),
+    outKb: pick('outKb'),
+    logKbPerMin: pick('logKbPerMin'),
+    jit: asked?.jit !== undefined && isJitGranted,
+  }
+}
+
+export const limits = {
+  /** Largest bundle of a plugin, after bundling. */
+  bundleBytes: 2 * 1024 * 1024,
+  /** Largest frame a sandbox host may send; ours may be as large as a bundle needs. */
+  frameFromGuestBytes: 1024 * 1024 + 64 * 1024,
+  frameToGuestBytes: 4 * 1024 * 1024,
+  framesInFlight: 64,
+  jsonDepth: 32,
+  /** Items in one message of a batched hook: where cost per item is lowest (50–200 measured). */
+  batchItems: 128,
+  /** Calls that may wait for one plugin instance. */
+  queuedCalls: 256,
+  apiBodyBytes: 1024 * 1024,
+  instanceLogBytes: 4 * 1024 * 1024,
+  eventsKept: 100_000,
+  decisionsKept: 100_000,
+} as const

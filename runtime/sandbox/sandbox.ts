@@ -1,0 +1,110 @@
+/** The port of the engine that runs plugin code. Identity and grants belong to the object, never to a message. */
+
+import type { ErrorCode } from '../errors.ts'
+import type { EffectiveLimits } from '../limits.ts'
+
+/** A plugin ready to run: one script, compiled by us from its package. */
+export interface Bundle {
+  readonly plugin: string
+  readonly version: string
+  readonly source: string
+  /** sha-256 of the source, in hex. */
+  readonly hash: string
+}
+
+/** Answers host calls of one plugin instance. Arguments and result are JSON texts; a throw crosses as its code. */
+export type HostCall = (operation: string, argumentsJson: string, invocation: Invocation) => Promise<string>
+
+/** What the host knows of the hook call that a host call was made from; set by the host, never by the guest. */
+export interface Invocation {
+  readonly hook: string
+  /** `ip:port` of the app instances that were handed to this call. */
+  readonly endpoints: ReadonlySet<string>
+  readonly deadlineMs: number
+}
+
+export interface InstanceOptions {
+  readonly name: string
+  readonly configJson: string
+  /** Binding name → capability kind; what `ctx` will hold. */
+  readonly bindings: Readonly<Record<string, string>>
+  readonly onHostCall: HostCall
+}
+
+/** What the top level of a plugin declared. */
+export interface Description {
+  /** Hook kind → the names of its functions, and its plain data (`metrics`, `protocol`, …). */
+  readonly hooks: Readonly<
+    Record<string, { functions: readonly string[]; declares: Readonly<Record<string, unknown>> }>
+  >
+  /** JSON schema, absent when the plugin takes no config. */
+  readonly configSchema?: Readonly<Record<string, unknown>>
+  readonly lifecycle: readonly string[]
+}
+
+export interface CallOptions {
+  readonly hook: string
+  readonly function: string
+  readonly per: 'item' | 'call'
+  readonly timeoutMs: number
+  readonly endpoints?: ReadonlySet<string>
+}
+
+/** One slot of a batch, in the order of its items. `json` is the guest's answer, not checked yet. */
+export type GuestAnswer = { ok: true; json: string } | { ok: false; code: ErrorCode; message: string; line?: string }
+
+export interface InstanceUsage {
+  readonly calls: number
+  readonly errors: number
+  readonly cpuMs: number
+  readonly wallMs: number
+  readonly heapMb: number
+  readonly peakHeapMb: number
+  readonly hostCalls: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+/** One named instance of a plugin: an isolate of its own inside the plugin's sandbox host. */
+export interface SandboxInstance {
+  readonly name: string
+  /** Each item is a JSON text. Never rejects: a failure of the whole call fills every slot. Settles exactly once. */
+  call(items: readonly string[], options: CallOptions): Promise<GuestAnswer[]>
+  usage(): InstanceUsage
+  dispose(): Promise<void>
+}
+
+export type SandboxState = 'starting' | 'serving' | 'restarting' | 'quarantined' | 'closed'
+
+export interface SandboxIncident {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly hook?: string
+  readonly instance?: string
+  readonly atMs: number
+}
+
+/** One plugin version in its own powerless process. Restarts it when it dies, quarantines it when it keeps dying. */
+export interface PluginSandbox {
+  readonly state: SandboxState
+  readonly restarts: number
+  readonly pid: number | undefined
+  readonly memoryMb: number
+  describe(): Promise<Description>
+  /** Runs `validateConfig` of the plugin, without any grant. */
+  validateConfig(configJson: string): Promise<string[]>
+  /** Makes the isolate and runs `activate`. Throws ORC_PLUGIN_ACTIVATE_FAILED. */
+  open(options: InstanceOptions): Promise<SandboxInstance>
+  /** Ends a quarantine by hand. */
+  reset(): Promise<void>
+  onIncident(listener: (incident: SandboxIncident) => void): () => void
+  onState(listener: (state: SandboxState) => void): () => void
+  close(): Promise<void>
+}
+
+export interface Sandbox {
+  /** Process tier and engine in words, for `GET /api/v1/sandbox`. */
+  readonly description: { readonly engine: string; readonly isolation: string; readonly node: string }
+  load(bundle: Bundle, limits: EffectiveLimits): Promise<PluginSandbox>
+  close(): Promise<void>
+}
