@@ -1,5 +1,7 @@
 /** Waiting for what must become true, instead of sleeping for luck. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 
 export interface WaitOptions {
   /** Default 5000. */
@@ -30,7 +32,7 @@ export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitO
     if (performance.now() - startedAt >= timeoutMs) break
     await sleep(everyMs)
   }
-  const saw = lastError === undefined ? `it was ${String(last)}` : `it threw: ${String(lastError)}`
+  const saw = lastError === undefined ? `it was ${inspect(last)}` : `it threw: ${inspect(lastError)}`
   const wanted = what ?? condition.toString().replace(/\s+/g, ' ').slice(0, 200)
   throw new Error(`after ${timeoutMs} ms still waiting for ${wanted}; last time ${saw}`, { cause: lastError })
 }
