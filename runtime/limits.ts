@@ -1,5 +1,5 @@
 /** Every bound in one place. A queue, a loop or a body that is not bounded here is a defect. */
-import type { Limits } from '@orchestry/sdk'
+import type { HealthCheck, Limits } from '@orchestry/sdk'
 
 /** What a plugin gets where its manifest asks for nothing, and the most that the default policy allows. */
 export const pluginDefaults = {
@@ -38,6 +38,12 @@ export function effectiveLimits(asked: Limits | undefined, isJitGranted: boolean
   }
 }
 
+/** How long a new replica may take until its first healthy answer, counted from its start. */
+export function startupBudgetMs(check: HealthCheck): number {
+  const thresholdMs = check.failureThreshold * check.periodSeconds * 1000
+  return check.initialDelaySeconds * 1000 + Math.max(limits.startupMs, thresholdMs)
+}
+
 export const limits = {
   /** Largest bundle of a plugin, after bundling. */
   bundleBytes: 2 * 1024 * 1024,
@@ -50,6 +56,13 @@ export const limits = {
   batchItems: 128,
   /** Calls that may wait for one plugin instance. */
   queuedCalls: 256,
+  /** Batches of health checks under way at one plugin, for each of steady, starting and failing replicas. */
+  probeBatchesInFlight: 4,
+  /** Replicas being started at once: by one app, and by all. */
+  startsInFlightPerApp: 8,
+  startsInFlight: 64,
+  /** Least time a new replica is given to become healthy. */
+  startupMs: 60_000,
   apiBodyBytes: 1024 * 1024,
   instanceLogBytes: 4 * 1024 * 1024,
   eventsKept: 100_000,
