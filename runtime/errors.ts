@@ -43,6 +43,11 @@ export const catalogue = {
   ORC_CONFIG_PORT_IN_USE: operator(409, 'The port is in use'),
   ORC_DATA_DIR_LOCKED: operator(409, 'Another Orchestry uses this data directory'),
 
+  ORC_DATAPLANE_ENDPOINT_FAILED: operator(502, 'The app did not give a valid answer'),
+  ORC_DATAPLANE_ENDPOINT_TIMEOUT: operator(504, 'The app did not answer in time'),
+  ORC_DATAPLANE_NO_ENDPOINT: operator(503, 'No replica of the app takes requests'),
+  ORC_DATAPLANE_NO_ROUTE: operator(404, 'No app has this route'),
+  ORC_DATAPLANE_REQUEST_INVALID: operator(400, 'The request cannot be forwarded'),
   ORC_DATAPLANE_UNAVAILABLE: system(503, 'The embedded proxy does not answer'),
 
   ORC_DRIVER_START_FAILED: operator(502, 'The replica could not be started'),

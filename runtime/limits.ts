@@ -65,6 +65,11 @@ export const limits = {
   startupMs: 60_000,
   apiBodyBytes: 1024 * 1024,
   instanceLogBytes: 4 * 1024 * 1024,
+  /** Client connections of the embedded proxy; each may hold one more to an endpoint. */
+  proxyConnections: 16_384,
+  proxyConnectionsPerEndpoint: 4_096,
+  /** The proxy's log file is emptied when it is larger. */
+  proxyLogBytes: 4 * 1024 * 1024,
   eventsKept: 100_000,
   decisionsKept: 100_000,
 } as const
