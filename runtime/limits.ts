@@ -72,4 +72,13 @@ export const limits = {
   proxyLogBytes: 4 * 1024 * 1024,
   eventsKept: 100_000,
   decisionsKept: 100_000,
+  /** Events that a handler failed on again and again, per handler. */
+  deadLettersKept: 1_000,
+  /** Points of one metric of one app, and of all together; 16 bytes each. */
+  metricPoints: 600,
+  metricPointsTotal: 8_000_000,
+  metricSeriesPerApp: 64,
+  metricApps: 20_000,
+  /** Writes that may wait for the disk before more are refused. */
+  storeWaitingWrites: 250_000,
 } as const

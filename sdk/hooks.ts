@@ -27,7 +27,8 @@ export type Discipline = 'collect' | 'first' | 'exclusive' | 'broadcast'
 
 const text = Type.String({ maxLength: 256 })
 const names = Type.Array(text, { maxItems: 256 })
-const nothing = Type.Union([Type.Null(), Type.Undefined()])
+/** What a function that returns nothing becomes on its way across. */
+const nothing = Type.Null()
 const appName = Type.String()
 const appWithEndpoints = Type.Object({ app: appName, endpoints: Type.Array(Endpoint) })
 

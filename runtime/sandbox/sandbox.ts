@@ -29,6 +29,8 @@ export interface InstanceOptions {
   /** Binding name → capability kind; what `ctx` will hold. */
   readonly bindings: Readonly<Record<string, string>>
   readonly onHostCall: HostCall
+  /** Called before `activate` runs again in a new isolate: what the old one had started (timers) is over. */
+  readonly onReopen?: () => void
 }
 
 /** What the top level of a plugin declared. */
@@ -50,8 +52,8 @@ export interface CallOptions {
   readonly endpoints?: ReadonlySet<string>
 }
 
-/** One slot of a batch, in the order of its items. `json` is the guest's answer, not checked yet. */
-export type GuestAnswer = { ok: true; json: string } | { ok: false; code: ErrorCode; message: string; line?: string }
+/** One slot of a batch, in the order of its items. `value` is plain JSON data, not checked against any schema yet. */
+export type GuestAnswer = { ok: true; value: unknown } | { ok: false; code: ErrorCode; message: string; line?: string }
 
 export interface InstanceUsage {
   readonly calls: number

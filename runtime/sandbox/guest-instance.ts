@@ -1,0 +1,290 @@
+/**
+ * One named instance as the host sees it. It outlives the processes that run it: calls made while its plugin restarts wait in
+ * a bounded queue, for no longer than their own deadline.
+ */
+import { randomInt } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { codeOf, messageOf, OrchestryError } from '../errors.ts'
+import { type EffectiveLimits, limits } from '../limits.ts'
+import type { SandboxProcess } from './process.ts'
+import type { FromGuest } from './protocol.ts'
+import type { Reply, Requests } from './requests.ts'
+import type {
+  CallOptions,
+  GuestAnswer,
+  InstanceOptions,
+  InstanceUsage,
+  Invocation,
+  SandboxInstance,
+} from './sandbox.ts'
+import { failAll, readSlots } from './slots.ts'
+
+/** Calls of one instance that may await something at once; only one of them runs. */
+const maxAwaiting = 16
+const maxHostAnswerBytes = 2 * 1024 * 1024
+
+export interface Channel {
+  readonly process: SandboxProcess
+  readonly requests: Requests
+}
+
+export interface GuestInstance extends SandboxInstance {
+  /** Runs `activate` in a new isolate of that process, then lets waiting calls through. */
+  attach(channel: Channel): Promise<Reply>
+  /** The process died: nothing is sent until the next `attach`. */
+  detach(): void
+  /** The plugin is out of service: what waits fails now. */
+  refuse(reason: string): void
+  onPending(id: number): void
+  onHostCall(message: Extract<FromGuest, { op: 'host' }>, argumentsJson: string): boolean
+  onBeat(heapBytes: number, cpuMs: number): void
+}
+
+interface Waiting {
+  readonly send: () => void
+  readonly fail: (code: 'ORC_HOOK_NOT_SERVING' | 'ORC_HOOK_OVERLOADED', message: string) => void
+}
+
+export function createGuestInstance(options: InstanceOptions, quota: EffectiveLimits, clock: Clock): GuestInstance {
+  let channel: Channel | undefined
+  let isOpen = false
+  let isDisposed = false
+  let isOpenedBefore = false
+  let running = 0
+  const queue: Waiting[] = []
+  /** By request id: what the host knows of each hook call that is under way. */
+  const underWay = new Map<number, Invocation & { hostCalls: number; isAwaiting: boolean }>()
+  const usage = {
+    calls: 0,
+    errors: 0,
+    cpuMs: 0,
+    wallMs: 0,
+    heapMb: 0,
+    peakHeapMb: 0,
+    hostCalls: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+  }
+  let cpuOfThisIsolateMs = 0
+
+  const seed = () => String(randomInt(1, 2 ** 31))
+
+  function next(): void {
+    while (isOpen && running === 0 && underWay.size < maxAwaiting) {
+      const waiting = queue.shift()
+      if (waiting === undefined) return
+      waiting.send()
+    }
+  }
+
+  async function send(items: readonly string[], call: CallOptions): Promise<GuestAnswer[]> {
+    const target = channel
+    if (target === undefined) return failAll(items.length, 'the plugin is not serving', 'ORC_HOOK_NOT_SERVING')
+    const body = `[${items.join(',')}]`
+    const startedMs = clock.monotonic()
+    let id = 0
+    running += 1
+    const reply = await target.requests.ask({ instance: options.name, hook: call.hook }, call.timeoutMs, (given) => {
+      id = given
+      const endpoints = call.endpoints ?? new Set<string>()
+      const deadlineMs = startedMs + call.timeoutMs
+      underWay.set(id, { hook: call.hook, endpoints, deadlineMs, hostCalls: 0, isAwaiting: false })
+      target.process.send(
+        {
+          op: 'call',
+          id,
+          instance: options.name,
+          hook: call.hook,
+          fn: call.function,
+          per: call.per,
+          timeoutMs: call.timeoutMs,
+          nowMs: clock.now(),
+          seed: seed(),
+        },
+        body,
+      )
+    })
+    const answers = reply.ok ? readSlots(reply.body, items.length) : failAll(items.length, reply.message, reply.code)
+    const state = underWay.get(id)
+    underWay.delete(id)
+    if (state?.isAwaiting === false) running -= 1
+    usage.calls += 1
+    usage.wallMs += clock.monotonic() - startedMs
+    usage.bytesIn += body.length
+    if (reply.ok) usage.bytesOut += reply.body.length
+    if (answers.some((answer) => !answer.ok)) usage.errors += 1
+    next()
+    return answers
+  }
+
+  function wait(items: readonly string[], call: CallOptions): Promise<GuestAnswer[]> {
+    return new Promise((resolve) => {
+      const entry: Waiting = {
+        send() {
+          stopTimer()
+          resolve(send(items, call))
+        },
+        fail(code, message) {
+          stopTimer()
+          usage.errors += 1
+          resolve(failAll(items.length, message, code))
+        },
+      }
+      const stopTimer = clock.after(call.timeoutMs, () => {
+        queue.splice(queue.indexOf(entry), 1)
+        if (isOpen)
+          entry.fail('ORC_HOOK_OVERLOADED', `it waited ${call.timeoutMs} ms behind other calls of this plugin`)
+        else entry.fail('ORC_HOOK_NOT_SERVING', 'the plugin was restarting all the while')
+      })
+      queue.push(entry)
+    })
+  }
+
+  async function answerHostCall(request: number, operation: string, argumentsJson: string, invocation: Invocation) {
+    const target = channel
+    let isOk = true
+    let body: string
+    try {
+      body = await options.onHostCall(operation, argumentsJson, invocation)
+      if (body.length > maxHostAnswerBytes) {
+        throw new OrchestryError(
+          'ORC_CAPABILITY_LIMIT',
+          `${operation}: the answer is larger than a plugin can be handed`,
+        )
+      }
+    } catch (thrown) {
+      isOk = false
+      // Host errors cross as a code and our own words; a foreign error's text could name paths or addresses.
+      const message = thrown instanceof OrchestryError ? messageOf(thrown) : `${operation} failed`
+      const code = thrown instanceof OrchestryError ? codeOf(thrown) : 'ORC_CAPABILITY_FAILED'
+      body = JSON.stringify({ code, message })
+    }
+    if (request === 0 || channel !== target) return
+    target?.process.send({ op: 'settle', instance: options.name, request, isOk, nowMs: clock.now() }, body)
+  }
+
+  return {
+    name: options.name,
+
+    async attach(given) {
+      if (isOpenedBefore) options.onReopen?.()
+      isOpenedBefore = true
+      channel = given
+      cpuOfThisIsolateMs = 0
+      const { process, requests } = given
+      let id = 0
+      const startedMs = clock.monotonic()
+      const reply = await requests.ask({ instance: options.name, hook: 'activate' }, quota.startMs, (askedId) => {
+        id = askedId
+        const deadlineMs = startedMs + quota.startMs
+        underWay.set(id, { hook: 'activate', endpoints: new Set(), deadlineMs, hostCalls: 0, isAwaiting: true })
+        process.send(
+          {
+            op: 'open',
+            id,
+            instance: options.name,
+            memoryMb: quota.memoryMb,
+            timeoutMs: quota.startMs,
+            hostCalls: quota.hostCalls,
+            outBytes: quota.outKb * 1024,
+            bindings: options.bindings,
+            nowMs: clock.now(),
+            seed: seed(),
+          },
+          options.configJson,
+        )
+      })
+      underWay.delete(id)
+      if (!reply.ok) return reply
+      const [slot] = readSlots(reply.body, 1)
+      if (slot === undefined || !slot.ok) {
+        const where = slot?.line === undefined ? '' : ` (${slot.line})`
+        return { ok: false, code: 'ORC_PLUGIN_ACTIVATE_FAILED', message: `${slot?.message ?? 'no answer'}${where}` }
+      }
+      isOpen = !isDisposed
+      running = 0
+      next()
+      return reply
+    },
+
+    detach() {
+      isOpen = false
+      channel = undefined
+      running = 0
+      underWay.clear()
+      usage.heapMb = 0
+    },
+
+    refuse(reason) {
+      for (const waiting of queue.splice(0)) waiting.fail('ORC_HOOK_NOT_SERVING', reason)
+    },
+
+    async call(items, call) {
+      if (items.length === 0) return []
+      if (isDisposed) return failAll(items.length, 'the plugin instance was closed', 'ORC_HOOK_NOT_SERVING')
+      if (isOpen && running === 0 && queue.length === 0 && underWay.size < maxAwaiting) return send(items, call)
+      if (queue.length >= limits.queuedCalls) {
+        return failAll(items.length, `${queue.length} calls wait for this plugin already`, 'ORC_HOOK_OVERLOADED')
+      }
+      return wait(items, call)
+    },
+
+    onPending(id) {
+      const call = underWay.get(id)
+      if (call === undefined || call.isAwaiting) return
+      call.isAwaiting = true
+      running -= 1
+      next()
+    },
+
+    onHostCall({ call, request, operation }, argumentsJson) {
+      const invocation = underWay.get(call)
+      if (invocation === undefined) {
+        // The hook call it belongs to has been answered: nobody may act in its name any more.
+        const body = JSON.stringify({ code: 'ORC_CAPABILITY_DENIED', message: `${operation}: its hook call is over` })
+        if (request !== 0) {
+          channel?.process.send(
+            { op: 'settle', instance: options.name, request, isOk: false, nowMs: clock.now() },
+            body,
+          )
+        }
+        return true
+      }
+      invocation.hostCalls += 1
+      usage.hostCalls += 1
+      // The bootstrap counts too and would have refused; a process that goes on is not running our bootstrap.
+      if (invocation.hostCalls > quota.hostCalls) return false
+      void answerHostCall(request, operation, argumentsJson, invocation)
+      return true
+    },
+
+    onBeat(heapBytes, cpuMs) {
+      usage.heapMb = heapBytes / (1024 * 1024)
+      usage.peakHeapMb = Math.max(usage.peakHeapMb, usage.heapMb)
+      usage.cpuMs += Math.max(0, cpuMs - cpuOfThisIsolateMs)
+      cpuOfThisIsolateMs = cpuMs
+      // Above its quota, but below the engine's own limit: a new isolate is cheap, and a leak never reaches the limit.
+      if (usage.heapMb > quota.memoryMb && isOpen && underWay.size === 0 && channel !== undefined) {
+        const target = channel
+        isOpen = false
+        void this.attach(target)
+      }
+    },
+
+    usage: (): InstanceUsage => ({ ...usage }),
+
+    async dispose() {
+      if (isDisposed) return
+      isDisposed = true
+      const target = channel
+      if (target !== undefined && isOpen) {
+        await send(['null'], { hook: 'lifecycle', function: 'dispose', per: 'call', timeoutMs: quota.startMs })
+        await target.requests.ask({ instance: options.name, hook: 'close' }, quota.startMs, (id) => {
+          target.process.send({ op: 'close', id, instance: options.name })
+        })
+      }
+      isOpen = false
+      this.refuse('the plugin instance was closed')
+    },
+  }
+}

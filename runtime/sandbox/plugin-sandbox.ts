@@ -1,0 +1,273 @@
+/** One plugin version: the process it has now, the instances that live in it, and what happens when it dies. */
+import type { Clock } from '../clock.ts'
+import { type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
+import type { EffectiveLimits } from '../limits.ts'
+import type { Log } from '../log.ts'
+import { type Channel, createGuestInstance, type GuestInstance } from './guest-instance.ts'
+import type { Death, SandboxProcess } from './process.ts'
+import type { FromGuest } from './protocol.ts'
+import { createRequests, failureCode, failureMessage, type Purpose, type Reply } from './requests.ts'
+import { judgeRestart } from './restart-policy.ts'
+import type { Bundle, Description, PluginSandbox, SandboxIncident, SandboxState } from './sandbox.ts'
+import { readSlots } from './slots.ts'
+import type { Spares } from './spares.ts'
+
+/** The process itself, without any isolate; what its isolates may use comes on top. */
+const baseMemoryMb = 120
+const watchEveryMs = 100
+const silenceMs = 3_000
+
+export async function createPluginSandbox(deps: {
+  bundle: Bundle
+  limits: EffectiveLimits
+  spares: Spares
+  clock: Clock
+  log: Log
+}): Promise<PluginSandbox> {
+  const { bundle, limits, spares, clock, log } = deps
+  const instances = new Map<string, GuestInstance>()
+  const deathsMs: number[] = []
+  const incidentListeners = new Set<(incident: SandboxIncident) => void>()
+  const stateListeners = new Set<(state: SandboxState) => void>()
+  let channel: Channel | undefined
+  let state: SandboxState = 'starting'
+  let restarts = 0
+  let culprit: { code: ErrorCode; message: string; purpose: Purpose } | undefined
+  let cancelRestart = () => {}
+
+  function become(next: SandboxState): void {
+    if (state === next || state === 'closed') return
+    state = next
+    for (const listener of stateListeners) listener(next)
+  }
+
+  function report(code: ErrorCode, message: string, purpose: Purpose = {}): void {
+    const incident: SandboxIncident = { code, message, ...purpose, atMs: clock.now() }
+    for (const listener of incidentListeners) listener(incident)
+  }
+
+  /** After a timeout, an out-of-memory or a violation the process is finished, never reused. */
+  function discard(code: ErrorCode, message: string, purpose: Purpose, cause?: Death['cause']): void {
+    culprit ??= { code, message, purpose }
+    // From here on calls wait for the next process instead of being sent to one that is about to end.
+    for (const instance of instances.values()) instance.detach()
+    channel?.process.kill(message, cause)
+  }
+
+  async function connect(): Promise<Channel> {
+    const process = await spares.take(limits.jit)
+    const requests = createRequests((purpose, timeoutMs) =>
+      discard('ORC_SANDBOX_TIMEOUT', `no answer within ${timeoutMs} ms`, purpose),
+    )
+    const connected: Channel = { process, requests }
+    process.own({
+      onMessage: (message, body) => onMessage(connected, message, body),
+      onDeath: (death) => onDeath(connected, death),
+    })
+    channel = connected
+    culprit = undefined
+    await expectOk(requests.ask({}, limits.startMs, (id) => process.send({ op: 'load', id }, bundle.source)))
+    return connected
+  }
+
+  function onMessage({ requests }: Channel, message: FromGuest, body: string): void {
+    switch (message.op) {
+      case 'ready':
+        return
+      case 'pending':
+        instances.get(requests.purposeOf(message.id)?.instance ?? '')?.onPending(message.id)
+        return
+      case 'result': {
+        const purpose = requests.purposeOf(message.id)
+        if (purpose === undefined) return discard('ORC_SANDBOX_PROTOCOL', 'an answer to no call', {}, 'violation')
+        if (message.failure === undefined) requests.answer(message.id, body)
+        else {
+          requests.fail(message.id, message.failure)
+          discard(failureCode(message.failure), failureMessage(message.failure), purpose)
+        }
+        return
+      }
+      case 'lost':
+        requests.failAll(
+          failureCode(message.failure),
+          failureMessage(message.failure),
+          (purpose) => purpose.instance === message.instance,
+        )
+        return discard(failureCode(message.failure), failureMessage(message.failure), { instance: message.instance })
+      case 'host': {
+        const isAllowed = instances.get(message.instance)?.onHostCall(message, body) ?? false
+        if (!isAllowed) {
+          discard('ORC_SANDBOX_PROTOCOL', `more host calls than granted (${message.operation})`, {}, 'violation')
+        }
+        return
+      }
+      case 'beat':
+        for (const [name, heapBytes, cpuMs] of message.isolates) instances.get(name)?.onBeat(heapBytes, cpuMs)
+    }
+  }
+
+  function onDeath(dead: Channel, death: Death): void {
+    if (channel !== dead) return
+    channel = undefined
+    const code: ErrorCode = death.cause === 'violation' ? 'ORC_SANDBOX_PROTOCOL' : 'ORC_SANDBOX_CRASHED'
+    const purpose = culprit?.purpose ?? dead.requests.oldest() ?? {}
+    for (const instance of instances.values()) instance.detach()
+    dead.requests.failAll(code, death.message)
+    if (state === 'closed') return
+    report(culprit?.code ?? code, culprit?.message ?? death.message, purpose)
+    if (state === 'starting') return
+    deathsMs.push(clock.now())
+    scheduleRestart()
+  }
+
+  function scheduleRestart(): void {
+    const verdict = judgeRestart(deathsMs, clock.now())
+    if ('quarantine' in verdict) {
+      become('quarantined')
+      report('ORC_PLUGIN_QUARANTINED', `${verdict.quarantine}; mend it, then: orchestry plugin reset ${bundle.plugin}`)
+      for (const instance of instances.values()) instance.refuse('the plugin is quarantined')
+      return
+    }
+    become('restarting')
+    if (verdict.restartAfterMs === 0) void restart()
+    else cancelRestart = clock.after(verdict.restartAfterMs, () => void restart())
+  }
+
+  async function restart(): Promise<void> {
+    if (state !== 'restarting') return
+    restarts += 1
+    try {
+      const connected = await connect()
+      await Promise.all([...instances.values()].map((instance) => expectOk(instance.attach(connected))))
+      if (channel === connected) become('serving')
+    } catch (thrown) {
+      log.warn({ plugin: bundle.plugin, why: messageOf(thrown) }, 'a plugin could not be restarted')
+      const failed = channel
+      channel = undefined
+      failed?.process.kill(messageOf(thrown))
+      for (const instance of instances.values()) instance.detach()
+      // `close` may have come while we waited.
+      if (state !== ('closed' as SandboxState)) {
+        deathsMs.push(clock.now())
+        scheduleRestart()
+      }
+    }
+  }
+
+  function watch(): void {
+    if (channel === undefined) return
+    const { process, requests } = channel
+    const budgetMb = baseMemoryMb + 2 * limits.memoryMb * Math.max(1, instances.size)
+    if (requests.size > 0) {
+      const memoryMb = process.memoryMb()
+      if (memoryMb > budgetMb * 1.5) {
+        const message = `its process used ${Math.round(memoryMb)} MB, at most ${Math.round(budgetMb * 1.5)} are allowed`
+        requests.failAll('ORC_SANDBOX_OUT_OF_MEMORY', message)
+        discard('ORC_SANDBOX_OUT_OF_MEMORY', message, requests.oldest() ?? {})
+      }
+    }
+    if (performance.now() - process.lastHeardMs > silenceMs && !isHostBehind()) {
+      discard('ORC_SANDBOX_TIMEOUT', `its process said nothing for ${silenceMs} ms`, requests.oldest() ?? {})
+    }
+  }
+
+  /** When our own loop was held up, silence is ours: what came in has not been read yet. */
+  let lastWatchMs = performance.now()
+  function isHostBehind(): boolean {
+    const gap = performance.now() - lastWatchMs
+    return gap > watchEveryMs * 5
+  }
+  const stopWatching = clock.every(watchEveryMs, () => {
+    watch()
+    lastWatchMs = performance.now()
+  })
+
+  /** Questions that need no grant: asked of an isolate made for each. */
+  async function askOnce(send: (id: number, process: SandboxProcess) => void): Promise<unknown> {
+    const { process, requests } = channel ?? (await connect())
+    const reply = await expectOk(requests.ask({ hook: 'load' }, limits.startMs, (id) => send(id, process)))
+    const [slot] = readSlots(reply, 1)
+    if (slot?.ok) return slot.value
+    const where = slot?.line === undefined ? '' : ` (${slot.line})`
+    throw new OrchestryError('ORC_PLUGIN_ACTIVATE_FAILED', `${bundle.plugin}: ${slot?.message ?? 'no answer'}${where}`)
+  }
+
+  await connect()
+
+  return {
+    get state() {
+      return state
+    },
+    get restarts() {
+      return restarts
+    },
+    get pid() {
+      return channel?.process.pid
+    },
+    get memoryMb() {
+      return channel?.process.memoryMb() ?? 0
+    },
+
+    async describe() {
+      const once = { memoryMb: limits.memoryMb, timeoutMs: limits.startMs }
+      return (await askOnce((id, process) => process.send({ op: 'describe', id, ...once }))) as Description
+    },
+
+    async validateConfig(configJson) {
+      const once = { memoryMb: limits.memoryMb, timeoutMs: limits.startMs }
+      const problems = await askOnce((id, process) => process.send({ op: 'validate', id, ...once }, configJson))
+      return Array.isArray(problems) ? problems.map(String) : [`validateConfig answered ${typeof problems}, not a list`]
+    },
+
+    async open(options) {
+      const connected = channel ?? (await connect())
+      const instance = createGuestInstance(options, limits, clock)
+      instances.set(options.name, instance)
+      const reply = await instance.attach(connected)
+      if (!reply.ok) {
+        if (instances.get(options.name) === instance) instances.delete(options.name)
+        throw new OrchestryError('ORC_PLUGIN_ACTIVATE_FAILED', `${bundle.plugin} (${options.name}): ${reply.message}`)
+      }
+      become('serving')
+      return {
+        name: options.name,
+        call: instance.call,
+        usage: instance.usage,
+        async dispose() {
+          await instance.dispose()
+          if (instances.get(options.name) === instance) instances.delete(options.name)
+        },
+      }
+    },
+
+    async reset() {
+      deathsMs.length = 0
+      if (state !== 'quarantined') return
+      become('restarting')
+      await restart()
+    },
+    onIncident(listener) {
+      incidentListeners.add(listener)
+      return () => incidentListeners.delete(listener)
+    },
+    onState(listener) {
+      stateListeners.add(listener)
+      return () => stateListeners.delete(listener)
+    },
+    async close() {
+      if (state === 'closed') return
+      await Promise.allSettled([...instances.values()].map((instance) => instance.dispose()))
+      become('closed')
+      stopWatching()
+      cancelRestart()
+      for (const instance of instances.values()) instance.refuse('the plugin was closed')
+      channel?.process.kill('it was closed')
+    },
+  }
+}
+
+async function expectOk(reply: Promise<Reply>): Promise<string> {
+  const answer = await reply
+  if (answer.ok) return answer.body
+  throw new OrchestryError(answer.code, answer.message)
+}

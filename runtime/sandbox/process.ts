@@ -1,0 +1,170 @@
+/**
+ * One sandbox process as the host sees it: a channel that carries frames, and a life that ends by SIGKILL. A frame that is
+ * not in the protocol ends it too; nothing it writes can throw here.
+ */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import type { Duplex, Readable } from 'node:stream'
+import { messageOf } from '../errors.ts'
+import { escapeControls, type Log } from '../log.ts'
+import { createFrameReader, encodeFrame } from './frame.ts'
+import { type FromGuest, maxFrameFromGuestBytes, maxHeaderBytes, parseFromGuest, type ToGuest } from './protocol.ts'
+
+export interface ProcessProgram {
+  /** Path of the program and of the engine's binary: all it may read. */
+  readonly path: string
+  readonly addon: string
+}
+
+export interface Death {
+  /** `violation`: it spoke out of protocol; `killed`: we ended it; `exited`: it ended by itself. */
+  readonly cause: 'violation' | 'killed' | 'exited'
+  readonly message: string
+}
+
+export interface SandboxProcess {
+  readonly pid: number
+  readonly isJit: boolean
+  readonly isDead: boolean
+  /** When the last frame came in, on the monotonic clock. */
+  readonly lastHeardMs: number
+  /** Resident memory in MB as the kernel counts it; 0 when it is gone. */
+  memoryMb(): number
+  send(message: ToGuest, body?: string): void
+  /** Takes the place of the earlier listeners: a process belongs to one owner at a time. */
+  own(listeners: { onMessage(message: FromGuest, body: string): void; onDeath(death: Death): void }): void
+  /** Resolves when the process can take work, rejects when it died before. */
+  readonly ready: Promise<void>
+  kill(reason: string, cause?: Death['cause']): void
+}
+
+const maxWaitingBytes = 16 * 1024 * 1024
+const maxStderrBytes = 64 * 1024
+
+export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log: Log): SandboxProcess {
+  const flags = [
+    ...(isJit ? ['--enable-sharedarraybuffer-per-context'] : ['--jitless']),
+    ...(process.platform === 'linux' ? [] : ['--no-node-snapshot']),
+    '--no-warnings',
+    '--permission',
+    '--allow-addons',
+    `--allow-fs-read=${program.path}`,
+    `--allow-fs-read=${program.addon}`,
+    '--disable-proto=throw',
+    '--disable-sigusr1',
+    '--max-old-space-size=128',
+  ]
+  const child = spawn(process.execPath, [...flags, program.path, program.addon], {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env: { TZ: 'UTC', LANG: 'C' },
+    cwd: '/',
+    // Its own group and session: one signal ends whatever it might have become.
+    detached: true,
+  })
+  const channel = child.stdio[3] as Duplex
+  const reader = createFrameReader({ maxFrameBytes: maxFrameFromGuestBytes, maxHeaderBytes })
+  const pid = child.pid ?? 0
+  let death: Death | undefined
+  let isExited = false
+  let lastHeardMs = performance.now()
+  let noise = ''
+  let onMessage: (message: FromGuest, body: string) => void = () => {}
+  let onDeath: (death: Death) => void = () => {}
+  let becomeReady: () => void = () => {}
+  let failToStart: (error: Error) => void = () => {}
+  const ready = new Promise<void>((resolve, reject) => {
+    becomeReady = resolve
+    failToStart = reject
+  })
+  ready.catch(() => {})
+
+  const kill = (message: string, cause: Death['cause'] = 'killed') => {
+    death ??= { cause, message }
+    if (isExited || pid === 0) return
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch {
+      child.kill('SIGKILL')
+    }
+  }
+
+  const collect = (stream: Readable) =>
+    stream.on('data', (chunk: Buffer) => {
+      if (noise.length < maxStderrBytes) noise += chunk.toString('latin1')
+    })
+  collect(child.stdout as Readable)
+  collect(child.stderr as Readable)
+
+  channel.on('data', (chunk: Buffer) => {
+    if (death !== undefined) return
+    lastHeardMs = performance.now()
+    try {
+      for (const frame of reader.push(chunk)) {
+        const message = parseFromGuest(frame.header)
+        if (message.op === 'ready') becomeReady()
+        else onMessage(message, frame.body)
+      }
+    } catch (thrown) {
+      kill(messageOf(thrown), 'violation')
+    }
+  })
+  child.on('error', (error) => end(`it could not be started: ${error.message}`))
+  child.on('exit', (code, signal) => end(signal === null ? `exit code ${code}` : `signal ${signal}`))
+
+  function end(how: string): void {
+    if (isExited) return
+    isExited = true
+    channel.destroy()
+    const last = death ?? { cause: 'exited' as const, message: `the sandbox process ended by itself (${how})` }
+    if (noise !== '') log.debug({ pid, output: escapeControls(noise.slice(-2_000)) }, 'what a sandbox process wrote')
+    failToStart(new Error(last.message))
+    onDeath(last)
+    onDeath = () => {}
+    onMessage = () => {}
+  }
+
+  if (process.platform === 'linux' && pid !== 0) {
+    // When memory runs out, the kernel shall take plugins before anything else. It may be gone already.
+    writeFile(`/proc/${pid}/oom_score_adj`, '1000').catch(() => {})
+  }
+  // The exit that usually follows says more than a broken channel does; only a process that stays is killed for it.
+  const onBroken = () => setTimeout(() => kill('its channel broke', 'exited'), 100).unref()
+  channel.on('error', onBroken)
+  channel.on('close', onBroken)
+  // What serves nobody at the moment must not keep a finished host process alive.
+  child.unref()
+
+  return {
+    pid,
+    isJit,
+    get isDead() {
+      return death !== undefined || isExited
+    },
+    get lastHeardMs() {
+      return lastHeardMs
+    },
+    ready,
+    memoryMb: () => residentMb(pid),
+    send(message, body = '') {
+      if (death !== undefined || isExited) return
+      channel.write(encodeFrame(JSON.stringify(message), body))
+      if (channel.writableLength > maxWaitingBytes) kill('it does not read its channel', 'violation')
+    },
+    own(listeners) {
+      onMessage = listeners.onMessage
+      onDeath = listeners.onDeath
+    },
+    kill,
+  }
+}
+
+const pageMb = 4096 / (1024 * 1024)
+
+function residentMb(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * pageMb
+  } catch {
+    return 0
+  }
+}

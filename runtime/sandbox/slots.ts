@@ -1,0 +1,44 @@
+/** Reads what a guest answered: a JSON array with one `[1, value]` or `[0, words]` for each item. Nothing in it is believed. */
+import { messageOf } from '../errors.ts'
+import { limits } from '../limits.ts'
+import { parseUntrustedJson } from './json.ts'
+import type { GuestAnswer } from './sandbox.ts'
+
+const place = / \((plugin\.js:\d+:\d+)\)$/
+
+export function readSlots(body: string, count: number): GuestAnswer[] {
+  let slots: unknown
+  try {
+    slots = parseUntrustedJson(body, limits.jsonDepth)
+  } catch (thrown) {
+    return failAll(count, `the answer is ${messageOf(thrown)}`)
+  }
+  if (!Array.isArray(slots)) return failAll(count, 'the answer is not a list')
+  if (slots.length === 1 && count !== 1 && isFailure(slots[0])) {
+    return Array.from({ length: count }, () => toAnswer(slots[0]))
+  }
+  if (slots.length !== count) return failAll(count, `${slots.length} answers to ${count} items`)
+  return slots.map(toAnswer)
+}
+
+const isFailure = (slot: unknown): boolean => Array.isArray(slot) && slot[0] === 0
+
+function toAnswer(slot: unknown): GuestAnswer {
+  if (Array.isArray(slot) && slot.length === 2) {
+    if (slot[0] === 1) return { ok: true, value: slot[1] }
+    if (slot[0] === 0 && typeof slot[1] === 'string') {
+      const line = place.exec(slot[1])?.[1]
+      const message = slot[1].replace(place, '')
+      return { ok: false, code: 'ORC_SANDBOX_GUEST_ERROR', message, ...(line === undefined ? {} : { line }) }
+    }
+  }
+  return { ok: false, code: 'ORC_SANDBOX_PROTOCOL', message: 'an answer in no known form' }
+}
+
+export function failAll(
+  count: number,
+  message: string,
+  code: Extract<GuestAnswer, { ok: false }>['code'] = 'ORC_SANDBOX_PROTOCOL',
+): GuestAnswer[] {
+  return Array.from({ length: count }, () => ({ ok: false, code, message }))
+}
