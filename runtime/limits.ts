@@ -64,6 +64,11 @@ export const limits = {
   /** Least time a new replica is given to become healthy. */
   startupMs: 60_000,
   apiBodyBytes: 1024 * 1024,
+  /** An app spec: its text, how deep it nests, how many values it holds once aliases are followed, how many problems are told. */
+  specBytes: 128 * 1024,
+  specDepth: 16,
+  specValues: 10_000,
+  specProblems: 100,
   instanceLogBytes: 4 * 1024 * 1024,
   /** Client connections of the embedded proxy; each may hold one more to an endpoint. */
   proxyConnections: 16_384,

@@ -8,12 +8,14 @@ export type EnvEntry =
 
 export interface ScalingRule {
   readonly stabilizationWindowSeconds: number
-  /** Most change within the period; several policies: the one that allows most. Empty = no limit. */
+  /** Most change within the period. Empty = no limit. */
   readonly policies: readonly {
     readonly type: 'replicas' | 'percent'
     readonly value: number
     readonly periodSeconds: number
   }[]
+  /** Of several policies: the one that allows most, or least. Absent = max. */
+  readonly select?: 'max' | 'min'
   readonly isDisabled: boolean
 }
 
@@ -21,6 +23,8 @@ export interface Scaling {
   readonly mode: 'auto' | 'manual'
   readonly minReplicas: number
   readonly maxReplicas: number
+  /** What a new app begins with; in manual mode also what a changed spec sets. */
+  readonly replicas?: number
   readonly targets: Targets
   readonly scaleOutThresholdPct: number
   readonly scaleInThresholdPct: number

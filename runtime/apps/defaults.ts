@@ -1,0 +1,128 @@
+/** Everything a spec may leave open, in one table, and the app that comes of it. Pure. */
+import type { HealthCheck } from '@orchestry/sdk'
+import type { App, EnvEntry, Scaling, ScalingRule } from './app.ts'
+import { cpuMilli, memoryBytes } from './quantity.ts'
+import type { AppSpecDocument } from './schema.ts'
+
+/** Chosen for a control plane that is near its replicas: out within seconds, in after a quiet minute. */
+export const defaults = {
+  driver: { withImage: 'docker', withoutImage: 'process' },
+  portProtocol: 'HTTP',
+  /** With a host of its own an app gets all of its paths, otherwise `/<name>/`. */
+  ingressPathWithHost: '/',
+  scaling: {
+    mode: 'auto',
+    minReplicas: 1,
+    /** Or `minReplicas`, where that is more. */
+    maxReplicas: 10,
+    /** Only when the spec has no `targets` at all. Memory is left out: it seldom falls again, so it would scale out for good. */
+    targets: { cpuPercent: 70 },
+    scaleOutThresholdPct: 80,
+    scaleInThresholdPct: 50,
+    windowSeconds: 20,
+    cooldownSeconds: { out: 5, in: 60 },
+    stabilizationWindowSeconds: { out: 0, in: 60 },
+  },
+  healthCheck: {
+    protocol: 'HTTP',
+    path: '/healthz',
+    method: 'GET',
+    /** Empty stands for every status from 200 to 399. */
+    expectedStatusCodes: [],
+    initialDelaySeconds: 0,
+    periodSeconds: 5,
+    /** Or `periodSeconds`, where that is less. */
+    timeoutSeconds: 2,
+    failureThreshold: 3,
+    successThreshold: 1,
+  },
+  rollout: { maxSurge: 1, maxUnavailable: 0, drainSeconds: 10, stopGraceSeconds: 10 },
+} as const
+
+/** The driver of a spec that names none. */
+export const defaultDriver = (hasImage: boolean): string =>
+  hasImage ? defaults.driver.withImage : defaults.driver.withoutImage
+
+/** The app of a document that is valid in every respect. */
+export function complete(document: AppSpecDocument): App {
+  const { metadata, spec, ingress = {} } = document
+  const cpu = spec.resources?.cpu === undefined ? undefined : cpuMilli(spec.resources.cpu)
+  const memory = spec.resources?.memory === undefined ? undefined : memoryBytes(spec.resources.memory)
+  const path = ingress.path ?? (ingress.host === undefined ? `/${metadata.name}/` : defaults.ingressPathWithHost)
+  return {
+    name: metadata.name,
+    labels: metadata.labels ?? {},
+    driver: spec.driver ?? defaultDriver(spec.image !== undefined),
+    ...given('image', spec.image),
+    command: [...(spec.command ?? []), ...(spec.args ?? [])],
+    ...given('workingDir', spec.workingDir),
+    env: (spec.env ?? []) as EnvEntry[],
+    ports: (spec.ports ?? []).map((port) => ({
+      containerPort: port.containerPort,
+      protocol: port.protocol ?? defaults.portProtocol,
+      ...given('name', port.name),
+    })),
+    ...given('cpuMilli', cpu),
+    ...given('memoryBytes', memory),
+    ingress: {
+      ...given('host', ingress.host),
+      path: path.endsWith('/') ? path : `${path}/`,
+      ...given('loadBalancer', ingress.loadBalancer),
+    },
+    scaling: completeScaling(document.scaling ?? {}),
+    ...given('healthCheck', document.healthCheck && completeHealthCheck(document.healthCheck)),
+    rollout: { ...defaults.rollout, ...document.rollout },
+  }
+}
+
+function completeScaling(scaling: NonNullable<AppSpecDocument['scaling']>): Scaling {
+  const { targets, cooldownSeconds, behavior, scalers, fallback, replicas, ...plain } = scaling
+  const { targets: defaultTargets, stabilizationWindowSeconds: windows, ...plainDefaults } = defaults.scaling
+  const cooldown =
+    typeof cooldownSeconds === 'number' ? { out: cooldownSeconds, in: cooldownSeconds } : (cooldownSeconds ?? {})
+  return {
+    ...plainDefaults,
+    maxReplicas: defaultMaxReplicas(scaling.minReplicas),
+    ...plain,
+    ...given('replicas', replicas),
+    targets: targets ?? defaultTargets,
+    cooldownSeconds: { ...plainDefaults.cooldownSeconds, ...cooldown },
+    behavior: {
+      scaleOut: completeRule(behavior?.scaleOut ?? {}, windows.out),
+      scaleIn: completeRule(behavior?.scaleIn ?? {}, windows.in),
+    },
+    ...given('scalers', scalers),
+    ...given('fallback', fallback),
+  }
+}
+
+/** The most replicas of a spec that does not say. */
+export const defaultMaxReplicas = (minReplicas: number | undefined): number =>
+  Math.max(defaults.scaling.maxReplicas, minReplicas ?? 0)
+
+type RuleDocument = NonNullable<NonNullable<NonNullable<AppSpecDocument['scaling']>['behavior']>['scaleIn']>
+
+function completeRule(rule: RuleDocument, windowSeconds: number): ScalingRule {
+  return {
+    stabilizationWindowSeconds: rule.stabilizationWindowSeconds ?? windowSeconds,
+    policies: rule.policies ?? [],
+    select: rule.selectPolicy === 'Min' ? 'min' : 'max',
+    isDisabled: rule.selectPolicy === 'Disabled',
+  }
+}
+
+function completeHealthCheck(check: NonNullable<AppSpecDocument['healthCheck']>): HealthCheck {
+  const { timeoutSeconds, periodSeconds } = defaults.healthCheck
+  return {
+    ...defaults.healthCheck,
+    headers: {},
+    timeoutSeconds: Math.min(timeoutSeconds, check.periodSeconds ?? periodSeconds),
+    ...check,
+    expectedStatusCodes: check.expectedStatusCodes ?? [],
+  }
+}
+
+/** A property that is absent, not undefined, when there is no value. */
+function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V }
+}

@@ -1,0 +1,28 @@
+/** Did you mean …? Pure. */
+
+/** The one of `known` that `given` is probably a slip of: other capitals, or a few letters off. */
+export function nearest(given: string, known: readonly string[]): string | undefined {
+  const lower = given.toLowerCase()
+  const allowed = Math.max(1, Math.floor(given.length / 3))
+  let best: { name: string; distance: number } | undefined
+  for (const name of known) {
+    // Lengths that differ by more than is allowed cannot be near: keeps the work small for absurdly long names.
+    if (Math.abs(name.length - given.length) > allowed) continue
+    const distance = editDistance(lower, name.toLowerCase())
+    if (distance <= allowed && distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { name, distance }
+  }
+  return best?.name
+}
+
+function editDistance(from: string, to: string): number {
+  let previous = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row]
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1)
+      current.push(Math.min((previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, replaced))
+    }
+    previous = current
+  }
+  return previous[to.length] ?? 0
+}

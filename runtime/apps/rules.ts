@@ -1,0 +1,245 @@
+/** What must hold between the fields of a spec. Pure. */
+import { defaultDriver, defaultMaxReplicas, defaults } from './defaults.ts'
+import { type Finding, render } from './explain.ts'
+import { nearest } from './nearest.ts'
+import { cpuMilli, memoryBytes } from './quantity.ts'
+import { findIn, plainOf, type Tree } from './tree.ts'
+
+/** What each driver cannot do without; of a driver that is not here nothing is known. */
+const needs: Readonly<Record<string, 'command' | 'image'>> = { process: 'command', docker: 'image', swarm: 'image' }
+const minimumMemoryBytes = 4 * 1024 * 1024
+
+/** The document as the rules see it: what does not fit the schema has been reported and is asked no more questions. */
+interface Facts {
+  has(pointer: string): boolean
+  isBad(pointer: string): boolean
+  /** NaN for what does not fit, so that no comparison with it holds. */
+  number(pointer: string, fallback: number): number
+  text(pointer: string): string | undefined
+  items(pointer: string): Record<string, unknown>[]
+}
+
+/**
+ * @param tree the rewritten document
+ * @param misfits what the schema already found
+ * @param drivers names of the drivers there are; undefined = do not ask
+ */
+export function checkRules(tree: Tree, misfits: readonly Finding[], drivers?: readonly string[]): Finding[] {
+  const facts = factsOf(tree, misfits)
+  return [
+    ...bounds(facts),
+    ...scaling(facts),
+    ...running(facts, drivers),
+    ...env(facts),
+    ...ports(facts),
+    ...rest(facts),
+  ]
+}
+
+function factsOf(tree: Tree, misfits: readonly Finding[]): Facts {
+  const bad = new Set(misfits.map(({ pointer }) => pointer))
+  const valueAt = (pointer: string) => {
+    const found = findIn(tree, pointer)
+    return found && plainOf(found.node)
+  }
+  const isBad = (pointer: string) => {
+    for (let path = pointer; path !== ''; path = path.slice(0, path.lastIndexOf('/'))) if (bad.has(path)) return true
+    return bad.has('')
+  }
+  return {
+    has: (pointer) => findIn(tree, pointer) !== undefined,
+    isBad,
+    number: (pointer, fallback) => {
+      const value = valueAt(pointer) ?? fallback
+      return isBad(pointer) || typeof value !== 'number' ? Number.NaN : value
+    },
+    text: (pointer) => {
+      const value = valueAt(pointer)
+      return isBad(pointer) || typeof value !== 'string' ? undefined : value
+    },
+    items: (pointer) => {
+      const value = valueAt(pointer)
+      return Array.isArray(value) ? value.map((item) => (item !== null && typeof item === 'object' ? item : {})) : []
+    },
+  }
+}
+
+function bounds({ has, number }: Facts): Finding[] {
+  const min = number('/scaling/minReplicas', defaults.scaling.minReplicas)
+  const max = number('/scaling/maxReplicas', defaultMaxReplicas(min))
+  const findings: Finding[] = []
+  if (min > max) {
+    const isMinGiven = has('/scaling/minReplicas')
+    findings.push({
+      pointer: isMinGiven ? '/scaling/minReplicas' : '/scaling/maxReplicas',
+      message: `minReplicas (${min}${isMinGiven ? '' : ', the default'}) must not be above maxReplicas (${max})`,
+    })
+  }
+  for (const pointer of ['/scaling/replicas', '/scaling/fallback/replicas']) {
+    const replicas = number(pointer, Number.NaN)
+    if (min <= max && (replicas < min || replicas > max))
+      findings.push({ pointer, message: `expected replicas within the bounds ${min} to ${max}, found ${replicas}` })
+  }
+  return findings
+}
+
+function scaling({ has, number, text }: Facts): Finding[] {
+  const findings: Finding[] = []
+  const out = number('/scaling/scaleOutThresholdPct', defaults.scaling.scaleOutThresholdPct)
+  const inside = number('/scaling/scaleInThresholdPct', defaults.scaling.scaleInThresholdPct)
+  if (inside >= out)
+    findings.push({
+      pointer: has('/scaling/scaleInThresholdPct') ? '/scaling/scaleInThresholdPct' : '/scaling/scaleOutThresholdPct',
+      message: `scaleInThresholdPct (${inside}) must be below scaleOutThresholdPct (${out})`,
+    })
+  const isManual = text('/scaling/mode') === 'manual'
+  if (number('/scaling/minReplicas', 1) === 0 && !isManual && !has('/scaling/scalers'))
+    findings.push({
+      pointer: '/scaling/minReplicas',
+      message:
+        'minReplicas 0 needs `mode: manual`, or `scalers` that can wake the app: without replicas there is nothing to measure, so the default scalers would leave it at 0',
+    })
+  return findings
+}
+
+function running(facts: Facts, drivers?: readonly string[]): Finding[] {
+  const { has, isBad, text } = facts
+  if (isBad('/spec') || !has('/spec')) return []
+  const hasImage = has('/spec/image')
+  const hasCommand = has('/spec/command') || (hasImage && has('/spec/args'))
+  const driver = has('/spec/driver') ? text('/spec/driver') : defaultDriver(hasImage)
+  if (driver === undefined) return []
+  if (!has('/spec/driver') && !hasImage && !hasCommand)
+    return [
+      {
+        pointer: '/spec',
+        message: '`command` (to run a process on this machine) or `image` (to run a container) is missing',
+      },
+    ]
+  return [...driverIs(driver, hasImage, facts, drivers), ...driverHas(driver, facts)]
+}
+
+function driverIs(driver: string, hasImage: boolean, { has }: Facts, drivers?: readonly string[]): Finding[] {
+  if (!drivers || drivers.includes(driver)) return []
+  const there = drivers.map((name) => `\`${name}\``).join(' or ')
+  if (has('/spec/driver')) {
+    const meant = nearest(driver, drivers)
+    const hint = meant === undefined ? '' : `; did you mean \`${meant}\`?`
+    return [
+      {
+        pointer: '/spec/driver',
+        message: `expected a driver that is there (${there}), found ${render(driver)}${hint}`,
+      },
+    ]
+  }
+  const why = hasImage ? 'an image is run by' : 'a command is run by'
+  return [
+    {
+      pointer: hasImage ? '/spec/image' : '/spec',
+      message: `${why} the driver \`${driver}\`, which is not there; there is ${there}`,
+    },
+  ]
+}
+
+function driverHas(driver: string, { has, items, isBad }: Facts): Finding[] {
+  const need = needs[driver]
+  const findings: Finding[] = []
+  const isEmpty = need === 'command' && has('/spec/command') && items('/spec/command').length === 0
+  if (need && !isBad(`/spec/${need}`) && (!has(`/spec/${need}`) || isEmpty))
+    findings.push({ pointer: `/spec/${need}`, message: `\`${need}\` is missing; the driver \`${driver}\` needs it` })
+  if (need === 'command' && has('/spec/image'))
+    findings.push({
+      pointer: '/spec/image',
+      message: `the driver \`${driver}\` runs a command and takes no image`,
+      isKey: true,
+    })
+  if (need === 'image' && items('/spec/ports').length === 0 && !isBad('/spec/ports'))
+    findings.push({
+      pointer: '/spec/ports',
+      message: '`ports` is missing; expected the port that the image listens on, such as [{ containerPort: 8080 }]',
+    })
+  return findings
+}
+
+function env({ items, has, text }: Facts): Finding[] {
+  const isProcess = (text('/spec/driver') ?? defaultDriver(has('/spec/image'))) === 'process'
+  const findings: Finding[] = []
+  const first = new Map<string, number>()
+  for (const [index, entry] of items('/spec/env').entries()) {
+    const pointer = `/spec/env/${index}`
+    const sources = ['value', 'secret', 'field'].filter((key) => entry[key] !== undefined)
+    if (sources.length !== 1)
+      findings.push({
+        pointer,
+        message: `expected one of \`value\`, \`secret\` and \`field\`, found ${sources.map((key) => `\`${key}\``).join(' and ') || 'none'}`,
+      })
+    const name = text(`${pointer}/name`)
+    if (name === undefined) continue
+    const before = first.get(name)
+    if (before !== undefined)
+      findings.push({ pointer: `${pointer}/name`, message: `\`${name}\` is given twice; first as /spec/env/${before}` })
+    else first.set(name, index)
+    if (isProcess && name === 'PORT')
+      findings.push({
+        pointer: `${pointer}/name`,
+        message: '`PORT` is chosen by Orchestry for every replica; leave it out',
+      })
+  }
+  return findings
+}
+
+function ports({ items }: Facts): Finding[] {
+  const findings: Finding[] = []
+  for (const key of ['containerPort', 'name']) {
+    const first = new Map<unknown, number>()
+    for (const [index, port] of items('/spec/ports').entries()) {
+      const before = first.get(port[key])
+      if (before !== undefined && port[key] !== undefined)
+        findings.push({
+          pointer: `/spec/ports/${index}/${key}`,
+          message: `${render(port[key])} is given twice; first as /spec/ports/${before}`,
+        })
+      else first.set(port[key], index)
+    }
+  }
+  return findings
+}
+
+function rest({ has, isBad, number, text }: Facts): Finding[] {
+  const findings: Finding[] = []
+  const quantity = (pointer: string): string | number | undefined =>
+    isBad(pointer) ? undefined : (text(pointer) ?? (has(pointer) ? number(pointer, Number.NaN) : undefined))
+  const cpu = quantity('/spec/resources/cpu')
+  const milli = cpu === undefined ? undefined : (cpuMilli(cpu) ?? Number.NaN)
+  if (milli !== undefined && !(milli >= 1 && milli <= 1_024_000))
+    findings.push({
+      pointer: '/spec/resources/cpu',
+      message: `expected cores of CPU from \`1m\` to \`1024\`, such as \`500m\` or \`0.5\`, found ${render(cpu)}`,
+    })
+  const memory = quantity('/spec/resources/memory')
+  const bytes = memory === undefined ? undefined : (memoryBytes(memory) ?? Number.NaN)
+  if (bytes !== undefined && !(bytes >= minimumMemoryBytes && bytes <= Number.MAX_SAFE_INTEGER))
+    findings.push({
+      pointer: '/spec/resources/memory',
+      message: `expected memory from \`4Mi\`, such as \`512Mi\`, \`512M\` or \`1.5Gi\`, found ${render(memory)}${memoryHint(memory)}`,
+    })
+  const surge = number('/rollout/maxSurge', defaults.rollout.maxSurge)
+  const unavailable = number('/rollout/maxUnavailable', defaults.rollout.maxUnavailable)
+  if (surge === 0 && unavailable === 0)
+    findings.push({
+      pointer: has('/rollout/maxSurge') ? '/rollout/maxSurge' : '/rollout',
+      message:
+        'maxSurge and maxUnavailable are both 0, so no replica could ever be replaced; make one of them at least 1',
+    })
+  return findings
+}
+
+/** The classic slips: `512m` is half a byte, and nobody's unit is `MB`. */
+function memoryHint(memory: unknown): string {
+  const slip = /^(\d+(?:\.\d+)?)(?:(m)|([kKmMgGtT])([iI]?)[bB]?)$/.exec(String(memory))
+  if (!slip) return ''
+  const [, digits, milli, unit, binary] = slip
+  if (milli) return `; did you mean \`${digits}Mi\`? (\`m\` is a thousandth of a byte)`
+  const letter = unit?.toUpperCase() === 'K' && !binary ? 'k' : unit?.toUpperCase()
+  return `; did you mean \`${digits}${letter}${binary ? 'i' : ''}\`?`
+}
