@@ -17,9 +17,11 @@ export const catalogue = {
   ORC_API_HOST_REFUSED: operator(421, 'This server does not answer for that host name'),
   ORC_API_INTERNAL: system(500, 'Something inside Orchestry went wrong'),
   ORC_API_MEDIA_TYPE: operator(415, 'The body is of a type this route does not read'),
+  ORC_API_METHOD_NOT_ALLOWED: operator(405, 'This address does not answer that method'),
   ORC_API_NOT_FOUND: operator(404, 'There is nothing at this address'),
   ORC_API_ORIGIN_REFUSED: operator(403, 'Requests from this origin are refused'),
   ORC_API_PRECONDITION: operator(412, 'Somebody else changed it first'),
+  ORC_API_TOO_MANY_STREAMS: operator(429, 'Too many event streams are open'),
   ORC_API_UNREACHABLE: operator(502, 'The Orchestry API does not answer'),
   ORC_API_VALIDATION: operator(400, 'The request does not fit its schema'),
 

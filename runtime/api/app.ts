@@ -1,0 +1,36 @@
+/** The HTTP API, put together: guard, resources, refusals. */
+import { Hono } from 'hono'
+import { mountAppActions } from './app-actions.ts'
+import { mountAppReads } from './app-reads.ts'
+import { mountApps } from './apps.ts'
+import { mountDashboard } from './dashboard.ts'
+import { mountDecisions } from './decisions.ts'
+import type { Api, ApiDeps, ApiEnv } from './deps.ts'
+import { mountEvents } from './events.ts'
+import { createGuard } from './guard.ts'
+import { mountLive } from './live.ts'
+import { mountOpenApi } from './openapi.ts'
+import { mountPlugins } from './plugins.ts'
+import { createNotFound, createOnError } from './problem.ts'
+import { createStreams } from './streams.ts'
+import { mountSystem } from './system.ts'
+
+/** The returned app answers requests with or without a socket; `listen` in `server.ts` gives it one. */
+export function createApi(deps: ApiDeps): Api {
+  const api: Api = new Hono<ApiEnv>()
+  const streams = createStreams(deps)
+  api.use('*', createGuard())
+  api.onError(createOnError(deps))
+  api.notFound(createNotFound(api))
+  mountApps(api, deps)
+  mountAppActions(api, deps)
+  mountAppReads(api, deps)
+  mountDecisions(api, deps)
+  mountEvents(api, deps, streams)
+  mountPlugins(api, deps)
+  mountSystem(api, deps)
+  mountLive(api, deps, streams)
+  mountOpenApi(api)
+  mountDashboard(api, deps)
+  return api
+}

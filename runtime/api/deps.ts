@@ -1,0 +1,46 @@
+/** What the API is made of: the ports it shows to the outside, and nothing else. */
+import type { HttpBindings } from '@hono/node-server'
+import type { Hono } from 'hono'
+import type { Apps } from '../apps/app.ts'
+import type { Balancing } from '../balancing/balancing.ts'
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config.ts'
+import type { LogLine } from '../drivers/driver.ts'
+import type { Events } from '../events/events.ts'
+import type { Health } from '../health/health.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import type { Plugins } from '../plugins/plugins.ts'
+import type { Reconciler } from '../reconcile/reconcile.ts'
+import type { Sandbox } from '../sandbox/sandbox.ts'
+import type { Scaling } from '../scaling/decision.ts'
+
+export interface ApiDeps {
+  readonly apps: Pick<Apps, 'list' | 'get' | 'require' | 'apply' | 'remove' | 'setRunning' | 'setPaused' | 'setScaling'>
+  readonly scaling: Pick<Scaling, 'latest' | 'list' | 'scaleByHand'>
+  readonly reconciler: Pick<Reconciler, 'markDirty' | 'status' | 'instances' | 'settled'>
+  readonly health: Pick<Health, 'checkNow'>
+  readonly metrics: Pick<Metrics, 'snapshot' | 'series' | 'metricNames'>
+  readonly events: Pick<Events, 'list' | 'subscribe'>
+  readonly plugins: Pick<Plugins, 'list' | 'show' | 'install' | 'enable' | 'disable' | 'remove' | 'configure' | 'reset'>
+  readonly balancing: Pick<Balancing, 'status' | 'problem'>
+  /** The newest lines of an app's replicas, oldest first. `lines` counts per replica. */
+  readonly logs: (app: string, options: { lines: number; instance?: string }) => Promise<readonly LogLine[]>
+  readonly exposition: { text(): string | Promise<string>; readonly contentType: string }
+  readonly sandbox: Sandbox['description']
+  readonly config: Config
+  readonly clock: Pick<Clock, 'now' | 'sleep'>
+  readonly log: Pick<Log, 'error' | 'warn'>
+  readonly readiness: () => Readiness | Promise<Readiness>
+  /** Where the page's files are; the ones that come with Orchestry where nothing is said. */
+  readonly dashboardDir?: string
+}
+
+export interface Readiness {
+  readonly ok: boolean
+  readonly problems: readonly string[]
+}
+
+/** Absent `incoming` and `closing`: a request that was injected without a socket. */
+export type ApiEnv = { Bindings: Partial<HttpBindings> & { readonly closing?: AbortSignal } }
+export type Api = Hono<ApiEnv>

@@ -1,0 +1,107 @@
+/** `/api/v1/stream`: everything a page shows, once a second; and the lines of an app's replicas as they write them. */
+import * as Type from 'typebox'
+import type { LogLine } from '../drivers/driver.ts'
+import { newestValues, summarize, viewApp } from './app-view.ts'
+import type { Api, ApiDeps } from './deps.ts'
+import { newLines } from './new-lines.ts'
+import { operation } from './operation.ts'
+import type { Sink, Streams } from './streams.ts'
+
+const strict = { additionalProperties: false }
+const snapshotEveryMs = 1_000
+const logsEveryMs = 500
+const decisionsShown = 20
+/** Lines of each replica that are compared from one look to the next: more than a replica should write in between. */
+const linesCompared = 2_000
+
+const page = operation({
+  tag: 'live',
+  summary: 'Apps, load, decisions and plugins, once a second (server-sent events)',
+  answers: { 200: { media: 'text/event-stream', about: 'Events named snapshot' } },
+  errors: ['ORC_API_TOO_MANY_STREAMS'],
+})
+const logs = operation({
+  tag: 'live',
+  summary: 'New lines of the replicas of an app (server-sent events)',
+  query: Type.Object({ instance: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })) }, strict),
+  answers: { 200: { media: 'text/event-stream', about: 'Events named line' } },
+  errors: ['ORC_APP_UNKNOWN', 'ORC_API_TOO_MANY_STREAMS'],
+})
+
+export function mountLive(api: Api, deps: ApiDeps, streams: Streams): void {
+  const snapshot = shareFor(deps, snapshotEveryMs / 2, () => takeSnapshot(deps))
+  api.get(
+    '/api/v1/stream',
+    page.handle((c) =>
+      streams.open(c, async ({ send, signal }) => {
+        while (!signal.aborted) {
+          await send({ event: 'snapshot', data: await snapshot() })
+          await deps.clock.sleep(snapshotEveryMs, signal)
+        }
+      }),
+    ),
+  )
+  api.get(
+    '/api/v1/apps/:app/logs/stream',
+    logs.handle((c) => {
+      const { instance } = logs.query(c)
+      const { app } = deps.apps.require(c.req.param('app') ?? '')
+      return streams.open(c, (sink) => followLogs(deps, app.name, instance, sink))
+    }),
+  )
+}
+
+async function takeSnapshot(deps: ApiDeps) {
+  const { apps, metrics, scaling, plugins, clock } = deps
+  const atMs = clock.now()
+  const decisions = await scaling.list({ limit: decisionsShown })
+  return {
+    atMs,
+    apps: apps.list().map((record) => ({
+      ...viewApp(record, deps),
+      load: newestValues(metrics.snapshot(record.app.name, record.app.scaling.windowSeconds, atMs)),
+    })),
+    decisions: decisions.map(summarize),
+    plugins: plugins.list().map(({ id, version, state, problem, hooks, restarts, memoryMb, instances }) => ({
+      id,
+      version,
+      state,
+      problem,
+      hooks,
+      restarts,
+      memoryMb,
+      instances: instances.map(({ name, breaker }) => ({ name, breaker })),
+    })),
+  }
+}
+
+/** Many pages, one reading: an answer is handed out again for `ms`. */
+function shareFor<T>({ clock }: Pick<ApiDeps, 'clock'>, ms: number, take: () => Promise<T>): () => Promise<T> {
+  let taken: Promise<T> | undefined
+  let atMs = 0
+  return () => {
+    const now = clock.now()
+    if (taken && now - atMs < ms && now >= atMs) return taken
+    atMs = now
+    taken = take()
+    return taken
+  }
+}
+
+async function followLogs(deps: ApiDeps, app: string, instance: string | undefined, sink: Sink): Promise<void> {
+  const read = async () => {
+    const lines = await deps.logs(app, { lines: linesCompared, ...(instance !== undefined && { instance }) })
+    const wanted = instance === undefined ? lines : lines.filter((line) => line.instance === instance)
+    return Map.groupBy(wanted, (line: LogLine) => line.instance)
+  }
+  await sink.beat()
+  let seen = await read()
+  while (!sink.signal.aborted) {
+    await deps.clock.sleep(logsEveryMs, sink.signal)
+    if (sink.signal.aborted || !deps.apps.get(app)) return
+    const now = await read()
+    for (const [id, lines] of now)
+      for (const line of newLines(seen.get(id) ?? [], lines)) await sink.send({ event: 'line', data: line })
+    seen = now
+  }
+}

@@ -1,0 +1,212 @@
+/** What the API answers with, as schemas: documentation for clients, and what the tests hold every answer against. */
+import { HealthResult, Metrics, OrchestryEvent, Route, Vote } from '@orchestry/sdk'
+import * as Type from 'typebox'
+
+const text = Type.String()
+const whole = Type.Integer({ minimum: 0 })
+const timeMs = Type.Number()
+const record = Type.Record(text, Type.Unknown())
+const maybe = <T extends Type.TSchema>(schema: T) => Type.Optional(schema)
+
+export const Decision = Type.Object({
+  id: text,
+  app: text,
+  atMs: timeMs,
+  action: Type.Enum(['out', 'in', 'hold']),
+  from: whole,
+  to: whole,
+  reason: text,
+  winner: maybe(text),
+  votes: Type.Array(
+    Type.Union([
+      Type.Object({ scaler: text, vote: Vote }),
+      Type.Object({
+        scaler: text,
+        error: Type.Object({ code: text, message: text }),
+        fallback: maybe(whole),
+      }),
+    ]),
+  ),
+  limits: Type.Array(Type.Object({ kind: text, from: whole, to: whole, reason: text })),
+  metrics: Metrics,
+  by: Type.Enum(['scaler', 'operator', 'bounds']),
+})
+
+export const DecisionSummary = Type.Object({
+  id: text,
+  app: text,
+  atMs: timeMs,
+  action: Type.Enum(['out', 'in', 'hold']),
+  from: whole,
+  to: whole,
+  reason: text,
+  by: Type.Enum(['scaler', 'operator', 'bounds']),
+  winner: maybe(text),
+})
+
+export const App = Type.Object({
+  name: text,
+  labels: Type.Record(text, text),
+  driver: text,
+  image: maybe(text),
+  phase: Type.Enum(['running', 'progressing', 'degraded', 'stopped', 'stopping']),
+  isRunning: Type.Boolean(),
+  desired: whole,
+  running: whole,
+  serving: whole,
+  generation: whole,
+  problems: Type.Array(text),
+  mode: Type.Enum(['auto', 'manual']),
+  minReplicas: whole,
+  maxReplicas: whole,
+  paused: Type.Enum(['none', 'all', 'in', 'out']),
+  route: Route,
+  loadBalancer: maybe(text),
+  version: text,
+  revision: whole,
+  createdAtMs: timeMs,
+  updatedAtMs: timeMs,
+  decision: maybe(DecisionSummary),
+})
+export const AppList = Type.Object({ apps: Type.Array(App), total: whole, next: maybe(text) })
+export const Applied = Type.Object({ outcome: Type.Enum(['created', 'changed', 'unchanged']), app: App })
+/** `isSettled` is false also where nobody waited for it. */
+export const Accepted = Type.Object({ app: App, isSettled: Type.Boolean(), decision: maybe(Decision) })
+export const Deleted = Type.Object({ name: text, isSettled: Type.Boolean() })
+
+export const HealthState = Type.Object({
+  status: Type.Enum(['healthy', 'unhealthy', 'unknown']),
+  sinceMs: timeMs,
+  streak: whole,
+  last: maybe(Type.Intersect([HealthResult, Type.Object({ atMs: timeMs })], { unevaluatedProperties: true })),
+  problem: maybe(text),
+})
+export const Instance = Type.Object({
+  id: text,
+  app: text,
+  version: text,
+  host: text,
+  port: whole,
+  startedAtMs: timeMs,
+  pid: maybe(whole),
+  isRunning: Type.Boolean(),
+  exit: maybe(
+    Type.Object({ code: Type.Union([Type.Integer(), Type.Null()]), signal: Type.Union([text, Type.Null()]) }),
+  ),
+  rotation: Type.Enum(['starting', 'serving', 'unhealthy', 'draining', 'stopping']),
+  health: maybe(Type.Unknown()),
+  isCurrentVersion: Type.Boolean(),
+})
+export const InstanceList = Type.Object({ app: text, instances: Type.Array(Instance) })
+export const HealthReport = Type.Object({
+  app: text,
+  protocol: maybe(text),
+  instances: Type.Array(Type.Object({ id: text, rotation: maybe(text), health: maybe(Type.Unknown()) })),
+})
+export const AppMetrics = Type.Object({
+  app: text,
+  atMs: timeMs,
+  windowSeconds: Type.Number(),
+  metrics: Metrics,
+  series: maybe(Type.Record(text, Type.Array(Type.Object({ atMs: timeMs, value: Type.Number() })))),
+})
+export const LogLines = Type.Object({
+  app: text,
+  lines: Type.Array(Type.Object({ instance: text, stream: Type.Enum(['stdout', 'stderr']), line: text })),
+})
+export const DecisionList = Type.Object({
+  decisions: Type.Array(Decision),
+  latest: maybe(Decision),
+  next: maybe(text),
+})
+export const EventList = Type.Object({ events: Type.Array(OrchestryEvent), next: maybe(text) })
+export const ScalingDocument = Type.Object({ app: text, scaling: record })
+/** The spec complete with every default. */
+export const CompleteSpec = record
+
+const Usage = Type.Object({
+  calls: whole,
+  errors: whole,
+  cpuMs: Type.Number(),
+  wallMs: Type.Number(),
+  heapMb: Type.Number(),
+  peakHeapMb: Type.Number(),
+  hostCalls: whole,
+  bytesIn: whole,
+  bytesOut: whole,
+})
+const Capability = Type.Object({ kind: text, as: maybe(text), why: maybe(text), optional: maybe(Type.Boolean()) })
+export const Plugin = Type.Object({
+  id: text,
+  version: text,
+  source: Type.Object({ kind: Type.Enum(['builtin', 'directory']), path: text }),
+  state: Type.Enum([
+    'installed',
+    'unconfigured',
+    'activating',
+    'serving',
+    'restarting',
+    'failed',
+    'quarantined',
+    'disabled',
+  ]),
+  problem: maybe(text),
+  hooks: Type.Array(text),
+  capabilities: Type.Array(Capability),
+  limits: record,
+  instances: Type.Array(
+    Type.Object({
+      name: text,
+      config: maybe(Type.Unknown()),
+      isDefault: Type.Boolean(),
+      breaker: Type.Enum(['closed', 'open', 'halfOpen']),
+      usage: maybe(Usage),
+    }),
+  ),
+  configSchema: maybe(record),
+  restarts: whole,
+  memoryMb: Type.Number(),
+  pid: maybe(whole),
+  incidents: Type.Array(
+    Type.Object({
+      code: text,
+      message: text,
+      hook: maybe(text),
+      instance: maybe(text),
+      atMs: timeMs,
+      plugin: text,
+      version: text,
+    }),
+  ),
+})
+export const PluginList = Type.Object({ plugins: Type.Array(Plugin) })
+export const PluginUsage = Type.Object({
+  id: text,
+  state: text,
+  memoryMb: Type.Number(),
+  restarts: whole,
+  pid: maybe(whole),
+  instances: Type.Array(Type.Object({ name: text, breaker: text, usage: maybe(Usage) })),
+})
+export const PluginCapabilities = Type.Object({ id: text, capabilities: Type.Array(Capability), limits: record })
+
+export const Alive = Type.Object({ status: Type.Literal('ok') })
+export const Ready = Type.Object({ ok: Type.Boolean(), problems: Type.Array(text) })
+export const SandboxReport = Type.Object({ engine: text, isolation: text, node: text })
+export const Settings = Type.Object({
+  host: text,
+  port: whole,
+  proxyHost: text,
+  proxyPort: whole,
+  dataDir: text,
+  logLevel: text,
+  tickMs: whole,
+  onExit: Type.Enum(['stop', 'keep']),
+  builtinDirs: Type.Array(text),
+})
+const Load = Type.Record(text, Type.Number())
+export const MetricsSummary = Type.Object({
+  atMs: timeMs,
+  totals: Type.Object({ apps: whole, desired: whole, running: whole, serving: whole }),
+  apps: Type.Array(Type.Object({ app: text, phase: text, desired: whole, serving: whole, load: Load })),
+})

@@ -1,0 +1,384 @@
+/** Small in-memory stand-ins for the rooms that the API shows: they keep what they are told and answer in the ports' words. */
+import type { OrchestryEvent } from '@orchestry/sdk'
+import type { ApiDeps } from '../../runtime/api/deps.ts'
+import type { App, AppRecord } from '../../runtime/apps/app.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import type { LogLine } from '../../runtime/drivers/driver.ts'
+import { OrchestryError } from '../../runtime/errors.ts'
+import type { PluginView } from '../../runtime/plugins/plugins.ts'
+import type { InstanceView } from '../../runtime/reconcile/reconcile.ts'
+import type { Decision } from '../../runtime/scaling/decision.ts'
+
+const startedAtMs = Date.UTC(2026, 0, 1)
+const rule = { stabilizationWindowSeconds: 0, policies: [], isDisabled: false }
+
+export function makeApp(name: string, changes: Partial<App> = {}): App {
+  return {
+    name,
+    labels: { team: 'web' },
+    driver: 'process',
+    command: ['node', 'server.js'],
+    env: [],
+    ports: [{ containerPort: 8080, protocol: 'HTTP' }],
+    ingress: { path: `/${name}/` },
+    scaling: {
+      mode: 'auto',
+      minReplicas: 1,
+      maxReplicas: 5,
+      targets: { cpuPercent: 70 },
+      scaleOutThresholdPct: 80,
+      scaleInThresholdPct: 30,
+      windowSeconds: 20,
+      cooldownSeconds: { out: 30, in: 60 },
+      behavior: { scaleOut: rule, scaleIn: rule },
+    },
+    healthCheck: {
+      protocol: 'http',
+      path: '/healthz',
+      method: 'GET',
+      headers: {},
+      expectedStatusCodes: [200],
+      initialDelaySeconds: 0,
+      periodSeconds: 5,
+      timeoutSeconds: 2,
+      failureThreshold: 3,
+      successThreshold: 1,
+    },
+    rollout: { maxSurge: 1, maxUnavailable: 0, drainSeconds: 5, stopGraceSeconds: 5 },
+    ...changes,
+  }
+}
+
+export function makePlugin(id: string, changes: Partial<PluginView> = {}): PluginView {
+  return {
+    id,
+    version: '1.0.0',
+    source: { kind: 'builtin', path: '/plugins/x' },
+    state: 'serving',
+    hooks: ['scaler'],
+    capabilities: [{ kind: 'net', hosts: ['queue.example'], why: 'reads the queue' }],
+    limits: {
+      memoryMb: 32,
+      cpuMs: 100,
+      timeoutMs: 1000,
+      startMs: 2000,
+      hostCalls: 64,
+      outKb: 64,
+      logKbPerMin: 64,
+      jit: false,
+    },
+    instances: [{ name: 'default', config: { jobs: 5 }, isDefault: true, breaker: 'closed', usage }],
+    restarts: 0,
+    memoryMb: 12.5,
+    pid: 4242,
+    incidents: [],
+    ...changes,
+  }
+}
+const usage = {
+  calls: 7,
+  errors: 1,
+  cpuMs: 3.5,
+  wallMs: 9,
+  heapMb: 4,
+  peakHeapMb: 5,
+  hostCalls: 0,
+  bytesIn: 10,
+  bytesOut: 20,
+}
+
+/** What a test may reach into beside the API's own ports. */
+export interface FakeRooms {
+  readonly deps: ApiDeps
+  readonly records: Map<string, AppRecord>
+  readonly plugins: Map<string, PluginView>
+  readonly decisions: Decision[]
+  readonly logs: LogLine[]
+  /** How long `settled` takes before it says yes. */
+  settleMs: number
+  readonly errors: unknown[]
+  appendEvent(type: string, app?: string, data?: Record<string, unknown>): OrchestryEvent
+  addApp(name: string, changes?: Partial<AppRecord>): AppRecord
+}
+
+export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
+  const records = new Map<string, AppRecord>()
+  const plugins = new Map<string, PluginView>()
+  const decisions: Decision[] = []
+  const logs: LogLine[] = []
+  const errors: unknown[] = []
+  const log = { error: (entry: unknown) => errors.push(entry), warn: (entry: unknown) => errors.push(entry) }
+  const events = fakeEvents()
+  const rooms: FakeRooms = {
+    records,
+    plugins,
+    decisions,
+    logs,
+    errors,
+    settleMs: 0,
+    appendEvent: events.append,
+    addApp: (name, changes = {}) => {
+      const record: AppRecord = {
+        app: makeApp(name),
+        source: `kind: App\nmetadata: { name: ${name} }\n`,
+        version: 'v1',
+        desired: 2,
+        isRunning: true,
+        paused: 'none',
+        createdAtMs: startedAtMs,
+        updatedAtMs: startedAtMs,
+        revision: 1,
+        ...changes,
+      }
+      records.set(name, record)
+      return record
+    },
+    deps: {
+      apps: fakeApps(records, (name) => rooms.addApp(name)),
+      scaling: fakeScaling(records, decisions),
+      reconciler: fakeReconciler(records, () => rooms.settleMs),
+      health: { checkNow: async (app) => new Map([[`${app}-1`, healthy]]) },
+      metrics: {
+        snapshot: () => ({
+          rps: { last: 12, mean: 11, min: 10, max: 13, p95: 13, samples: 4, ageSeconds: 0.5 },
+        }),
+        series: () => [{ atMs: startedAtMs, value: 12 }],
+        metricNames: () => ['rps'],
+      },
+      events: events.port,
+      plugins: fakePlugins(plugins),
+      balancing: { status: async () => null, problem: () => undefined },
+      logs: async (app, { lines }) => logs.filter((line) => line.instance.startsWith(`${app}-`)).slice(-lines),
+      exposition: { text: () => 'orchestry_apps 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
+      sandbox: { engine: 'none', isolation: 'fake', node: process.version },
+      config: {
+        host: '127.0.0.1',
+        port: 0,
+        proxyHost: '127.0.0.1',
+        proxyPort: 0,
+        dataDir: '/nowhere',
+        logLevel: 'silent',
+        tickMs: 1000,
+        onExit: 'stop',
+        builtinDirs: [],
+      },
+      clock: systemClock,
+      log: log as unknown as ApiDeps['log'],
+      readiness: () => ({ ok: true, problems: [] }),
+      ...overrides,
+    },
+  }
+  return rooms
+}
+
+const healthy = {
+  status: 'healthy',
+  sinceMs: startedAtMs,
+  streak: 0,
+  last: { status: 'healthy', message: '200', responseTimeMs: 3, atMs: startedAtMs },
+} as const
+
+function fakeApps(records: Map<string, AppRecord>, add: (name: string) => AppRecord): ApiDeps['apps'] {
+  const require = (name: string) => {
+    const record = records.get(name)
+    if (!record) throw new OrchestryError('ORC_APP_UNKNOWN', `There is no app ${JSON.stringify(name)}.`)
+    return record
+  }
+  const change = (name: string, changes: Partial<AppRecord>) => {
+    const before = require(name)
+    const record = { ...before, ...changes, revision: before.revision + 1 }
+    records.set(name, record)
+    return record
+  }
+  return {
+    list: () => [...records.values()],
+    get: (name) => records.get(name),
+    require,
+    apply: async (text, { ifAbsent, expectedRevision, expectedName } = {}) => {
+      const name = /name: *"?([a-z0-9-]+)/.exec(text.replaceAll('"name"', 'name'))?.[1]
+      if (!name)
+        throw new OrchestryError('ORC_SPEC_INVALID', 'The spec has 1 error.', {
+          problems: [{ path: '/metadata/name', message: 'is missing', line: 1, column: 1 }],
+        })
+      if (expectedName !== undefined && name !== expectedName)
+        throw new OrchestryError('ORC_SPEC_INVALID', `The spec is of ${name}, not of ${expectedName}.`)
+      const before = records.get(name)
+      if (before && ifAbsent) throw new OrchestryError('ORC_APP_EXISTS', `There is an app ${name}.`)
+      if (expectedRevision !== undefined && expectedRevision !== (before?.revision ?? 0))
+        throw new OrchestryError('ORC_API_PRECONDITION', 'Somebody was faster.')
+      if (!before) return { record: { ...add(name), source: text }, outcome: 'created' }
+      if (before.source === text) return { record: before, outcome: 'unchanged' }
+      return { record: change(name, { source: text }), outcome: 'changed' }
+    },
+    remove: async (name) => void (require(name) && records.delete(name)),
+    setRunning: async (name, isRunning) => change(name, { isRunning }),
+    setPaused: async (name, paused) => change(name, { paused }),
+    setScaling: async (name, patch) => {
+      const { app } = require(name)
+      const scaling = { ...app.scaling, ...(patch as object) }
+      if (scaling.minReplicas > scaling.maxReplicas)
+        throw new OrchestryError('ORC_SPEC_INVALID', 'minReplicas is above maxReplicas.')
+      return change(name, { app: { ...app, scaling } })
+    },
+  }
+}
+
+function fakeScaling(records: Map<string, AppRecord>, decisions: Decision[]): ApiDeps['scaling'] {
+  return {
+    latest: (app) => decisions.findLast((decision) => decision.app === app),
+    list: async ({ app, limit = 50, before }) =>
+      decisions
+        .filter(
+          (decision) => (app === undefined || decision.app === app) && (before === undefined || decision.id < before),
+        )
+        .reverse()
+        .slice(0, limit),
+    scaleByHand: async (app, replicas, reason) => {
+      const record = records.get(app)
+      const from = record?.desired ?? 0
+      const to = Math.min(replicas, record?.app.scaling.maxReplicas ?? replicas)
+      if (record) records.set(app, { ...record, desired: to })
+      const decision = makeDecision(String(decisions.length + 1).padStart(8, '0'), app, from, to, reason, 'operator')
+      decisions.push(decision)
+      return decision
+    },
+  }
+}
+
+export function makeDecision(
+  id: string,
+  app: string,
+  from: number,
+  to: number,
+  reason: string,
+  by: Decision['by'] = 'scaler',
+): Decision {
+  const action = to > from ? 'out' : to < from ? 'in' : 'hold'
+  return {
+    id,
+    app,
+    atMs: startedAtMs,
+    action,
+    from,
+    to,
+    reason,
+    winner: 'threshold',
+    votes: [
+      { scaler: 'threshold', vote: { replicas: to, reason } },
+      { scaler: 'broken', error: { code: 'ORC_SANDBOX_TIMEOUT', message: 'it did not answer' } },
+    ],
+    limits: [{ kind: 'bounds', from: to + 1, to, reason: 'maxReplicas is 5' }],
+    metrics: { rps: { last: 12, mean: 11, min: 10, max: 13, p95: 13, samples: 4, ageSeconds: 0.5 } },
+    by,
+  }
+}
+
+function fakeReconciler(records: Map<string, AppRecord>, settleMs: () => number): ApiDeps['reconciler'] {
+  return {
+    markDirty: () => {},
+    status: (app) => {
+      const record = records.get(app)
+      const running = record?.isRunning ? record.desired : 0
+      return {
+        app,
+        phase: record?.isRunning ? 'running' : 'stopped',
+        desired: record?.desired ?? 0,
+        running,
+        serving: running,
+        generation: 3,
+        problems: [],
+      }
+    },
+    instances: (app) => {
+      const record = records.get(app)
+      return Array.from({ length: record?.isRunning ? record.desired : 0 }, (_, index) => instance(app, index + 1))
+    },
+    settled: async (_app, timeoutMs) => {
+      await systemClock.sleep(Math.min(settleMs(), timeoutMs))
+      return settleMs() <= timeoutMs
+    },
+  }
+}
+
+function instance(app: string, number: number): InstanceView {
+  return {
+    id: `${app}-${number}`,
+    app,
+    version: 'v1',
+    host: '127.0.0.1',
+    port: 20_000 + number,
+    startedAtMs,
+    pid: 100 + number,
+    isRunning: true,
+    rotation: 'serving',
+    health: healthy,
+    isCurrentVersion: true,
+  }
+}
+
+function fakeEvents() {
+  const all: OrchestryEvent[] = []
+  const listeners = new Set<(event: OrchestryEvent) => void>()
+  const port: ApiDeps['events'] = {
+    list: async ({ app, type, after, limit = 100 }) => {
+      const matching = all.filter(
+        (event) =>
+          (app === undefined || event.app === app) &&
+          (type === undefined || event.type === type) &&
+          (after === undefined || event.id > after),
+      )
+      return after === undefined ? matching.slice(-limit) : matching.slice(0, limit)
+    },
+    subscribe: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+  const append = (type: string, app?: string, data: Record<string, unknown> = {}) => {
+    const id = String(all.length + 1).padStart(8, '0')
+    const event: OrchestryEvent = {
+      id,
+      type,
+      atMs: startedAtMs,
+      source: 'test',
+      data,
+      ...(app !== undefined && { app }),
+    }
+    all.push(event)
+    for (const listener of listeners) listener(event)
+    return event
+  }
+  return { port, append }
+}
+
+function fakePlugins(plugins: Map<string, PluginView>): ApiDeps['plugins'] {
+  const show = (id: string) => {
+    const found = plugins.get(id) ?? [...plugins.values()].find((plugin) => plugin.id.endsWith(`/${id}`))
+    if (!found) throw new OrchestryError('ORC_PLUGIN_UNKNOWN', `There is no plugin ${JSON.stringify(id)}.`)
+    return found
+  }
+  const change = (id: string, changes: Partial<PluginView>) => {
+    const plugin = { ...show(id), ...changes }
+    plugins.set(plugin.id, plugin)
+    return plugin
+  }
+  return {
+    list: () => [...plugins.values()],
+    show,
+    install: async ({ path, config, instance: name = 'default' }) => {
+      const id = `@acme/${path.split('/').at(-1)}`
+      const plugin = makePlugin(id, {
+        source: { kind: 'directory', path },
+        instances: [{ name, config, isDefault: false, breaker: 'closed' }],
+      })
+      plugins.set(id, plugin)
+      return plugin
+    },
+    enable: async (id) => change(id, { state: 'serving' }),
+    disable: async (id) => change(id, { state: 'disabled' }),
+    remove: async (id) => void plugins.delete(show(id).id),
+    configure: async (id, config, name = 'default') =>
+      change(id, { instances: [{ name, config, isDefault: true, breaker: 'closed' }] }),
+    reset: async (id) => change(id, { state: 'serving', restarts: 0 }),
+  }
+}
