@@ -33,7 +33,7 @@ export const aliases: Readonly<Record<string, string>> = {
 
 /** A largest step per decision becomes a limit per this period, Kubernetes' own for its policies. */
 const stepPeriodSeconds = 15
-const zeroMeansOff = new Set(['targetRPSPerReplica', 'maxP95LatencyMs', 'maxConnPerReplica'])
+const zeroMeansOff = new Set(['/scaling/targetRPSPerReplica', '/scaling/maxP95LatencyMs', '/scaling/maxConnPerReplica'])
 /** Sections that may stand there empty, as they do when all their lines are commented out. */
 const sections = [
   '/metadata/labels',
@@ -43,17 +43,29 @@ const sections = [
   '/ingress',
   '/scaling',
   '/scaling/targets',
+  '/scaling/behavior',
+  '/rollout',
 ]
-const moreSections = ['/scaling/behavior', '/rollout']
 /** Texts that YAML reads as numbers or booleans: `value: 8080` means the text 8080, as it is written. */
 const texts = ['/spec/env/*/value', '/spec/command/*', '/spec/args/*', '/metadata/labels/*', '/healthCheck/headers/*']
 
-/** Rewrites `tree` in place; returns what cannot be rewritten. */
-export function rewriteAliases(tree: Tree): Problem[] {
+/**
+ * Rewrites `tree` in place; returns what cannot be rewritten.
+ * With `areNullsKept` a null, and a 0 that means off, stays as null: in a partial change it takes a field away.
+ */
+export function rewriteAliases(tree: Tree, options: { areNullsKept?: boolean } = {}): Problem[] {
   if (tree.kind !== 'mapping') return []
   const problems: Problem[] = []
-  for (const path of [...sections, ...moreSections]) dropWhere(tree, path, ({ node }) => isNull(node))
-  for (const [from, to] of Object.entries(aliases)) move(tree, from, to, problems)
+  if (!options.areNullsKept) for (const path of sections) dropWhere(tree, path, ({ node }) => isNull(node))
+  for (const [from, to] of Object.entries(aliases)) {
+    const field = takeOut(tree, from)
+    if (!field) continue
+    const isOff = field.node.kind === 'leaf' && field.node.value === 0 && zeroMeansOff.has(from)
+    if (isOff && !options.areNullsKept) continue
+    if (isOff) field.node = { kind: 'leaf', at: field.node.at, value: null, text: '' }
+    if (from.endsWith('Step')) field.node = stepPolicies(field.node)
+    putIn(tree, field, from, to, problems)
+  }
   for (const path of ['/spec/termination', '/termination'])
     dropWhere(tree, path, ({ node }) => isNull(node) || (node.kind === 'mapping' && node.fields.size === 0))
   dropWhere(tree, '/spec/type', ({ node }) => node.kind === 'leaf' && node.value === 'http')
@@ -67,12 +79,7 @@ export function rewriteAliases(tree: Tree): Problem[] {
   return problems
 }
 
-function move(tree: Mapping, from: string, to: string, problems: Problem[]): void {
-  const field = takeOut(tree, from)
-  if (!field) return
-  const name = splitPointer(from).at(-1) ?? ''
-  if (field.node.kind === 'leaf' && field.node.value === 0 && zeroMeansOff.has(name)) return
-  if (name.endsWith('Step')) field.node = stepPolicies(field.node)
+function putIn(tree: Mapping, field: Field, from: string, to: string, problems: Problem[]): void {
   const path = splitPointer(to)
   const last = path.pop() ?? ''
   let parent = tree
@@ -91,7 +98,7 @@ function move(tree: Mapping, from: string, to: string, problems: Problem[]): voi
   const where = other.keyAt.line === undefined ? '' : ` (line ${other.keyAt.line})`
   problems.push({
     ...field.keyAt,
-    message: `\`${name}\` and \`${dotted(other.keyAt.path)}\`${where} are two names of \`${dotted(to)}\`; give one of them`,
+    message: `\`${dotted(from)}\` and \`${dotted(other.keyAt.path)}\`${where} are two names of \`${dotted(to)}\`; give one of them`,
   })
 }
 

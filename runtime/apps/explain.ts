@@ -81,19 +81,18 @@ function expected(schema: Readonly<Record<string, unknown>>): string {
 /** A field that is not known here: what it may have been meant to be, or where it belongs, or what is known here. */
 function unknownField(name: string, schema: Readonly<Record<string, unknown>>, root: TSchema): string {
   const known = Object.keys(record(schema.properties))
-  if (known.length === 0) return `\`${name}\` cannot be a name here`
+  if (known.length === 0) return `\`${name}\` cannot be a name here; expected ${expected(schema)}`
   const meant = nearest(name, known)
   if (meant) return `unknown field \`${name}\`; did you mean \`${meant}\`?`
-  const elsewhere = placesOf(name, root, '')[0]
-  if (elsewhere !== undefined) return `unknown field \`${name}\`; it belongs at \`${elsewhere}\``
+  const elsewhere = placesOf(name, root)[0]
+  if (elsewhere !== undefined) return `unknown field \`${name}\`; it belongs at \`${elsewhere}\`, not here`
   return `unknown field \`${name}\`; known here: ${known.join(', ')}`
 }
 
-function placesOf(name: string, schema: unknown, prefix: string): string[] {
-  return Object.entries(record(record(schema).properties)).flatMap(([key, inner]) => {
-    const path = prefix === '' ? key : `${prefix}.${key}`
-    return key === name ? [path] : placesOf(name, inner, path)
-  })
+function placesOf(name: string, schema: unknown, pointer = ''): string[] {
+  return Object.entries(record(record(schema).properties)).flatMap(([key, inner]) =>
+    key === name ? [`${pointer}/${key}`] : placesOf(name, inner, `${pointer}/${key}`),
+  )
 }
 
 function schemaAt(root: TSchema, schemaPath: string): Readonly<Record<string, unknown>> {

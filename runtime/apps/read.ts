@@ -18,6 +18,12 @@ const sayings: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'found a tab as indentation; expected spaces',
 }
 
+/** Before it finds anything wrong, the parser itself gives up on thousands of open brackets. */
+const inWords = (message: string) =>
+  /call stack/i.test(message)
+    ? `values are nested deeper than ${limits.specDepth} levels`
+    : `this is not YAML: ${message.replaceAll('\n', ' ')}`
+
 /** @throws ORC_SPEC_UNREADABLE with the line and column of everything that is not YAML (or JSON), or exceeds a bound. */
 export function readSource(text: string): Source {
   const bytes = Buffer.byteLength(text)
@@ -31,7 +37,7 @@ export function readSource(text: string): Source {
   }
   const wrong = [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
     ...placeAt(pos[0], ''),
-    message: sayings[code] ?? `not readable: ${message}`,
+    message: sayings[code] ?? inWords(message),
   }))
   if (wrong.length > 0) refuse(onePerLine(wrong))
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
@@ -54,7 +60,7 @@ function parse(text: string, lineCounter: LineCounter): Document {
     // Comparing every key with every other one is quadratic; the walk below finds duplicates with a set.
     return parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false })
   } catch (error) {
-    return refuse([{ path: '', message: `not readable: ${messageOf(error)}` }], error)
+    return refuse([{ path: '', message: inWords(messageOf(error)) }], error)
   }
 }
 

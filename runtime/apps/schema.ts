@@ -42,7 +42,11 @@ const Metadata = Type.Object(
       Type.Record(
         Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?$' }),
         Type.String({ maxLength: 256, description: 'the text of a label, at most 256 characters' }),
-        { ...strict, maxProperties: 64, description: 'labels as a mapping of names to texts (at most 64)' },
+        {
+          ...strict,
+          maxProperties: 64,
+          description: 'a mapping of names (letters, digits, `.`, `_`, `-` and `/`) to texts, at most 64',
+        },
       ),
     ),
   },
@@ -262,7 +266,11 @@ const HealthCheck = Type.Object(
           pattern: '^[\\t\\u0020-\\u007e\\u0080-\\u00ff]*$',
           description: 'the text of a header, on one line',
         }),
-        { ...strict, maxProperties: 32, description: 'headers as a mapping of names to texts (at most 32)' },
+        {
+          ...strict,
+          maxProperties: 32,
+          description: 'a mapping of header names (letters, digits and `-`) to texts, at most 32',
+        },
       ),
     ),
     body: optional(Type.String({ maxLength: 16_384, description: 'a text of at most 16384 characters' })),
