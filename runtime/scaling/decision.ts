@@ -45,8 +45,16 @@ export interface Decision {
   readonly by: 'scaler' | 'operator' | 'bounds'
 }
 
+/** Append-only, in order, with retention. */
+export interface DecisionLog {
+  /** Resolves with the decisions and their ids when they are on disk, all in one write. */
+  append(decisions: readonly Omit<Decision, 'id'>[]): Promise<Decision[]>
+  /** The newest, or those before an id; newest first. */
+  list(query: { app?: string; limit?: number; before?: string }): Promise<Decision[]>
+}
+
 export interface Scaling {
-  /** The newest decision of an app, also when it was to hold (those are kept in memory only while they do not differ). */
+  /** The newest decision of an app, also when it was to hold (a hold like the one before keeps its id and is not stored). */
   latest(app: string): Decision | undefined
   list(query: { app?: string; limit?: number; before?: string }): Promise<Decision[]>
   /** By hand: checked against the bounds, recorded as a decision, starts the cooldown. */
