@@ -1,0 +1,80 @@
+/**
+ * Keeps the logs of all running replicas within their bound. Every log is looked at once a second; between, the free space of the
+ * disk is, because it is one cheap question for all of them and shows a flood within a tenth of a second.
+ * So one stream holds at most twice its share, plus what its replica can write in 0.1 s (about 100 MB from memory speed)
+ * and, for that moment, `unnoticedBytes` over all replicas.
+ */
+import { statfs } from 'node:fs/promises'
+import type { Clock } from '../clock.ts'
+import { messageOf } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { cutLog, sizeOf } from './log-file.ts'
+
+const lookMs = 100
+const checkMs = 1000
+const unnoticedBytes = 16 * 1024 * 1024
+
+export interface LogBound {
+  /** Cuts each of the files that has outgrown its share. Never throws. */
+  check(paths: Iterable<string>): Promise<void>
+  start(): void
+  stop(): void
+}
+
+/** `shareBytes` is what one live file may reach before it is cut; as much again is kept beside it. */
+export function createLogBound(deps: {
+  dir: string
+  shareBytes: number
+  clock: Clock
+  log: Log
+  paths(): Iterable<string>
+}): LogBound {
+  const { dir, shareBytes, clock, log } = deps
+  const busy = new Set<string>()
+  let stopTimer: (() => void) | undefined
+  let isLooking = false
+  let lastCheckMs = 0
+  let lastFreeBytes = Number.POSITIVE_INFINITY
+
+  const checkOne = async (path: string) => {
+    if (busy.has(path)) return
+    busy.add(path)
+    try {
+      if ((await sizeOf(path)) > shareBytes) await cutLog(path, shareBytes)
+    } catch (error) {
+      log.warn({ path, error: messageOf(error) }, 'a replica log could not be cut')
+    } finally {
+      busy.delete(path)
+    }
+  }
+  const check = async (paths: Iterable<string>) => {
+    await Promise.all(Array.from(paths, checkOne))
+  }
+  const freeBytes = async () => {
+    const disk = await statfs(dir).catch(() => undefined)
+    return disk ? disk.bavail * disk.bsize : lastFreeBytes
+  }
+  const look = async () => {
+    if (isLooking) return
+    isLooking = true
+    try {
+      const free = await freeBytes()
+      if (lastFreeBytes - free < unnoticedBytes && clock.monotonic() - lastCheckMs < checkMs) return
+      await check(deps.paths())
+      lastCheckMs = clock.monotonic()
+      lastFreeBytes = await freeBytes()
+    } finally {
+      isLooking = false
+    }
+  }
+  return {
+    check,
+    start: () => {
+      stopTimer ??= clock.every(lookMs, () => void look())
+    },
+    stop: () => {
+      stopTimer?.()
+      stopTimer = undefined
+    },
+  }
+}
