@@ -64,6 +64,7 @@ export const catalogue = {
   ORC_HOOK_NOT_SERVING: operator(503, 'The plugin is not serving'),
 
   ORC_PLUGIN_ACTIVATE_FAILED: plugin(422, 'The plugin could not be activated'),
+  ORC_PLUGIN_BUILTIN: operator(409, 'The plugin comes with Orchestry'),
   ORC_PLUGIN_BUNDLE_FAILED: plugin(422, 'The plugin does not compile'),
   ORC_PLUGIN_CONFIG_INVALID: operator(400, 'The plugin config does not fit its schema'),
   ORC_PLUGIN_CONSENT_NEEDED: operator(409, 'The plugin asks for more than was granted'),

@@ -23,6 +23,8 @@ export interface LockEntry {
   readonly bundleHash: string
   /** sha-256 over the package's files. */
   readonly treeHash: string
+  /** sha-256 over what compiled it: another SDK makes another bundle of the same files. */
+  readonly sdkHash: string
   readonly manifest: Manifest
   readonly description: Description
   readonly isEnabled: boolean
