@@ -3,11 +3,11 @@ import { Hono } from 'hono'
 import { mountAppActions } from './app-actions.ts'
 import { mountAppReads } from './app-reads.ts'
 import { mountApps } from './apps.ts'
-import { mountDashboard } from './dashboard.ts'
+import { createDashboard } from './dashboard.ts'
 import { mountDecisions } from './decisions.ts'
 import type { Api, ApiDeps, ApiEnv } from './deps.ts'
 import { mountEvents } from './events.ts'
-import { createGuard } from './guard.ts'
+import { guard } from './guard.ts'
 import { mountLive } from './live.ts'
 import { mountOpenApi } from './openapi.ts'
 import { mountPlugins } from './plugins.ts'
@@ -19,9 +19,9 @@ import { mountSystem } from './system.ts'
 export function createApi(deps: ApiDeps): Api {
   const api: Api = new Hono<ApiEnv>()
   const streams = createStreams(deps)
-  api.use('*', createGuard())
+  guard(api)
   api.onError(createOnError(deps))
-  api.notFound(createNotFound(api))
+  api.notFound(createNotFound(api, createDashboard(deps)))
   mountApps(api, deps)
   mountAppActions(api, deps)
   mountAppReads(api, deps)
@@ -31,6 +31,5 @@ export function createApi(deps: ApiDeps): Api {
   mountSystem(api, deps)
   mountLive(api, deps, streams)
   mountOpenApi(api)
-  mountDashboard(api, deps)
   return api
 }

@@ -57,7 +57,9 @@ export function createOnError({ log }: Pick<ApiDeps, 'log'>) {
     if (error) {
       if (error.status >= 500 && error.fault === 'system')
         log.error({ code: error.code, path: c.req.path, cause: messageOf(error.cause ?? error) }, error.message)
-      return problemResponse(error, c.req.path)
+      // What is still coming of such a body is not worth reading.
+      const isUnread = error.code === 'ORC_API_BODY_TOO_LARGE'
+      return problemResponse(error, c.req.path, isUnread ? { Connection: 'close' } : undefined)
     }
     const instance = `urn:uuid:${randomUUID()}`
     log.error({ err: thrown, method: c.req.method, path: c.req.path, instance }, 'a request failed for no known reason')
@@ -78,12 +80,16 @@ function known(thrown: unknown): OrchestryError | undefined {
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
-/** 405 with the methods that the path does have, 404 where it has none. */
-export function createNotFound(api: Api) {
-  return (c: Context<ApiEnv>): Response => {
+type FindFile = (c: Context<ApiEnv>) => Promise<Response | undefined>
+
+/** A file of the page; else 405 with the methods that the path does have; else 404. */
+export function createNotFound(api: Api, findFile: FindFile) {
+  return async (c: Context<ApiEnv>): Promise<Response> => {
+    const file = await findFile(c)
+    if (file) return file
     const path = c.req.path
     const allowed = methods.filter((method) =>
-      api.router.match(method, path)[0].some(([[, route]]) => route.method === method),
+      api.router.match(method, path)[0].some(([[, route]]) => route.method === method && route.path !== '/*'),
     )
     if (allowed.length === 0 || allowed.includes(c.req.method as (typeof methods)[number])) {
       const detail = `There is nothing at ${path}. The routes are listed at /openapi.json.`

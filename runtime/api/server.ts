@@ -42,6 +42,7 @@ export async function listen({ api, host, port, timeouts }: ListenOptions): Prom
     (request, env) => api.fetch(request, Object.assign(env, { closing: closing.signal })),
     {
       errorHandler: refuseUnreadable,
+      autoCleanupIncoming: false,
     },
   )
   const server = createServer({ ...bounds, ...timeouts }, answer)
@@ -87,11 +88,13 @@ function end(server: Server, closing: AbortController): Promise<void> {
   return new Promise((resolve) => {
     closing.abort()
     const force = setTimeout(() => server.closeAllConnections(), graceMs)
+    // A connection that was busy just now is idle in a moment, and would then be kept alive for nobody.
+    const sweep = setInterval(() => server.closeIdleConnections(), 20)
     server.close(() => {
       clearTimeout(force)
+      clearInterval(sweep)
       resolve()
     })
-    server.closeIdleConnections()
   })
 }
 
