@@ -33,6 +33,8 @@ export interface HealthParts {
   readonly apps: Pick<Apps, 'list' | 'get' | 'onChange'>
   readonly instances: (app: string) => readonly Instance[]
   readonly onInstancesChanged: (listener: (app: string) => void) => () => void
+  /** The check of a replica, when it is not that of the app's present spec: an old version is judged by its own. */
+  readonly checkFor?: (instance: Instance) => HealthCheck | undefined
   readonly hooks: Pick<Hooks, 'providers' | 'first'>
   readonly clock: Clock
   readonly log: Log

@@ -1,4 +1,5 @@
 /** The port of the loop that closes the gap between desired and actual, app by app, one pass at a time for each. */
+import type { App } from '../apps/app.ts'
 import type { Instance } from '../drivers/driver.ts'
 import type { HealthState } from '../health/health.ts'
 
@@ -26,6 +27,10 @@ export interface Reconciler {
   markDirty(app: string): void
   status(app: string): AppStatus
   instances(app: string): InstanceView[]
+  /** The spec that replicas of this version were started from, as far as it is remembered; an old version keeps its own checks. */
+  specOf(app: string, version: string): App | undefined
+  /** Called with the app whose instances have come or gone. */
+  onInstancesChanged(listener: (app: string) => void): () => void
   /** Resolves when the app is as it should be; false when that took longer than `timeoutMs`. */
   settled(app: string, timeoutMs: number): Promise<boolean>
   start(): Promise<void>

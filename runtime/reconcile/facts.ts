@@ -1,0 +1,78 @@
+/** What a plan is made from and what it says: plain data, so that every case can be written down in a table. */
+import type { Rollout } from '../apps/app.ts'
+import type { HealthStatus } from '../health/health.ts'
+import type { Rotation } from './reconcile.ts'
+
+/** What is wanted of one app now. */
+export interface Goal {
+  /** 0 when the app is stopped, deleted, or Orchestry is shutting down. */
+  readonly replicas: number
+  readonly rollout: Rollout
+  /** How long a replica may take until it is healthy. */
+  readonly startupBudgetMs: number
+  /** All replicas go, even when the load balancer cannot be told. Says why, for the events. */
+  readonly ending?: string
+}
+
+export interface ReplicaFacts {
+  readonly id: string
+  /** Of the version (and driver) that is wanted. */
+  readonly isCurrent: boolean
+  /** `pending`: its start is under way, it has no address yet. */
+  readonly state: 'pending' | 'running' | 'dead'
+  readonly startedAtMs: number
+  readonly rotation: Rotation
+  /** When it came to that rotation. */
+  readonly sinceMs: number
+  /** Without one it is healthy as long as it runs. */
+  readonly hasHealthCheck: boolean
+  readonly health: HealthStatus
+  /** It ran before we did: it counts as serving until a probe says otherwise. */
+  readonly isAdopted: boolean
+  /** It has been in rotation. Until then an unhealthy replica is one that still starts. */
+  readonly hasServed: boolean
+  /** The load balancer has taken an upstream in which it takes new requests. */
+  readonly isReceiving: boolean
+  /** It was in some upstream that was handed out. */
+  readonly wasRouted: boolean
+  /** Since when the load balancer is known to send it nothing new. */
+  readonly unroutedAtMs?: number
+  /** Requests it still works on, counted after it was unrouted. */
+  readonly activeConnections?: number
+}
+
+/** Ids of the replicas in an upstream. */
+export interface Routing {
+  readonly endpoints: readonly string[]
+  readonly draining: readonly string[]
+}
+
+export interface Facts {
+  readonly replicas: readonly ReplicaFacts[]
+  /** What was handed out last; absent before the first time. */
+  readonly published?: Routing
+  /** The load balancer did not take it: hand it out again from then on. */
+  readonly republishAtMs?: number
+  readonly backoff: { readonly failures: number; readonly retryAtMs: number }
+  /** Adopted replicas are given until then to be probed before anything is decided. */
+  readonly holdUntilMs: number
+}
+
+export type Step =
+  /** A dead replica: nothing is left to stop. */
+  | { readonly do: 'discard'; readonly id: string }
+  | { readonly do: 'rotate'; readonly id: string; readonly to: 'serving' | 'unhealthy' | 'starting' }
+  /** No new requests from the next publish on; stopped once it is drained. */
+  | { readonly do: 'retire'; readonly id: string; readonly reason: string; readonly isFailure: boolean }
+  | { readonly do: 'publish'; readonly endpoints: readonly string[]; readonly draining: readonly string[] }
+  /** Asks the load balancer how many requests the draining ones still work on. */
+  | { readonly do: 'count' }
+  | { readonly do: 'stop'; readonly id: string }
+  | { readonly do: 'start'; readonly count: number }
+
+export interface Plan {
+  /** In the order in which they are to be begun. */
+  readonly steps: readonly Step[]
+  /** When time alone would change the plan. */
+  readonly wakeAtMs?: number
+}

@@ -1,0 +1,321 @@
+/** Closes the gap between what is wanted and what runs. Hears of changes, and plans each changed app soon after. */
+import type { AppChange, Apps } from '../apps/app.ts'
+import type { Balancing } from '../balancing/balancing.ts'
+import type { Clock } from '../clock.ts'
+import type { Driver, DriverEvent, Instance } from '../drivers/driver.ts'
+import type { Events } from '../events/events.ts'
+import type { Health } from '../health/health.ts'
+import { startupBudgetMs } from '../limits.ts'
+import type { Log } from '../log.ts'
+import type { Store } from '../store/store.ts'
+import { createAdoption } from './adopt.ts'
+import { createApply } from './apply.ts'
+import { calm } from './backoff.ts'
+import { appOf, createLoop, goalOf, isCurrent, type Loop, type Replica } from './loop.ts'
+import { createPass } from './pass.ts'
+import { cutAfterMs } from './plan.ts'
+import { createQueue } from './queue.ts'
+import type { AppStatus, InstanceView, Reconciler } from './reconcile.ts'
+import { isSettled, statusOf } from './status.ts'
+import { afterChange, type Memory, specOfVersion } from './target.ts'
+
+const resyncMs = 10_000
+/** How long adopted replicas may wait for their first probe before they count as serving. */
+const holdMs = 1_500
+const passAgainMs = 1_000
+/** How long steps under way may take to end when we do. */
+const lastStepsMs = 10_000
+const memoryKey = 'reconcile'
+
+export interface ReconcilerParts {
+  readonly apps: Pick<Apps, 'list' | 'get' | 'onChange'>
+  readonly drivers: ReadonlyMap<string, Driver>
+  readonly health: Pick<Health, 'stateOf' | 'onChange'>
+  readonly balancing: Pick<Balancing, 'publish' | 'remove' | 'status' | 'generation' | 'problem'>
+  readonly events: Pick<Events, 'emit'>
+  /** Keeps what a failing rollout goes back to; without it that is lost at a restart. */
+  readonly store?: Pick<Store, 'list' | 'write'>
+  readonly clock: Clock
+  readonly log: Log
+  /** In [0, 1); spreads the backoff. */
+  readonly chance?: () => number
+}
+
+export function createReconciler(parts: ReconcilerParts): Reconciler {
+  const { apps, drivers, health, balancing, events, store, clock, log, chance = Math.random } = parts
+  const loops = new Map<string, Loop>()
+  const stored = new Map<string, Memory>()
+  const listeners = new Set<(app: string) => void>()
+  const waiters = new Map<string, Set<() => void>>()
+  const subscriptions: (() => void)[] = []
+  let shutdown: string | undefined
+  let state: 'new' | 'running' | 'stopped' = 'new'
+
+  const queue = createQueue(clock, runPass)
+  const adoption = createAdoption({
+    clock,
+    log,
+    loopOf: (app) => loops.get(app),
+    adopted,
+    exited,
+    listed: markAllDirty,
+  })
+  const apply = createApply({
+    drivers,
+    balancing,
+    events,
+    clock,
+    log,
+    chance,
+    markDirty: queue.add,
+    instancesChanged: tellInstancesChanged,
+    started: adoption.started,
+    forgotten: adoption.forgotten,
+  })
+  const pass = createPass({
+    apps,
+    health,
+    apply,
+    events,
+    clock,
+    shutdown: () => shutdown,
+    isKnown: (driver) => !drivers.has(driver) || adoption.isListed(driver),
+    status: statusOfLoop,
+    remember,
+  })
+
+  function tellInstancesChanged(app: string): void {
+    for (const listener of listeners) listener(app)
+  }
+
+  function loopFor(app: string): Loop {
+    const known = loops.get(app)
+    if (known) return known
+    const loop = createLoop(app, stored.get(app) ?? {})
+    stored.delete(app)
+    loops.set(app, loop)
+    return loop
+  }
+
+  function markAllDirty(): void {
+    for (const record of apps.list()) loopFor(record.app.name)
+    for (const app of loops.keys()) queue.add(app)
+  }
+
+  function runPass(app: string): void {
+    const loop = loops.get(app)
+    if (!loop || state !== 'running') return
+    try {
+      queue.wakeAt(app, pass(loop))
+      const isGone = loop.record === undefined || loop.isDeleted
+      if (isGone && loop.replicas.size === 0) finish(loop)
+    } catch (thrown) {
+      log.error({ err: thrown, app }, 'a reconcile pass failed inside the host, trying again')
+      queue.wakeAt(app, clock.monotonic() + passAgainMs)
+    }
+    for (const look of waiters.get(app) ?? []) look()
+  }
+
+  /** The last replica of an app that no longer exists is gone. */
+  function finish(loop: Loop): void {
+    queue.wakeAt(loop.name, undefined)
+    loops.delete(loop.name)
+    unroute(loop.name)
+    if (loop.memory.good !== undefined) remember(loop, {})
+  }
+
+  function unroute(app: string): void {
+    balancing.remove(app).catch((thrown: unknown) => {
+      log.warn({ err: thrown, app }, 'the load balancer still knows a deleted app')
+    })
+  }
+
+  function remember(loop: Loop, memory: Memory): void {
+    loop.memory = memory
+    const key = [memoryKey, loop.name]
+    const isEmpty = memory.good === undefined && memory.refused === undefined
+    store?.write([isEmpty ? { delete: key } : { put: key, value: memory }]).catch((thrown: unknown) => {
+      log.error({ err: thrown, app: loop.name }, 'which version to roll back to could not be stored')
+    })
+  }
+
+  function adopted(driver: Driver, instance: Instance): void {
+    const record = apps.get(instance.app)
+    const isOrphan = record === undefined
+    if (isOrphan && !loops.has(instance.app)) unroute(instance.app)
+    const loop = loopFor(instance.app)
+    if (record) loop.record = record
+    const nowMs = clock.monotonic()
+    const ageMs = Math.max(0, clock.now() - instance.startedAtMs)
+    const check = appOf(loop, instance.version)?.healthCheck
+    loop.replicas.set(instance.id, {
+      id: instance.id,
+      driver: driver.name,
+      version: instance.version,
+      isAdopted: !isOrphan,
+      instance,
+      startedAtMs: nowMs - ageMs,
+      rotation: 'starting',
+      sinceMs: nowMs,
+      hasServed: check === undefined || ageMs >= startupBudgetMs(check),
+      lastRoutedSeq: 0,
+    })
+    adoption.started(instance.id, loop)
+    const data = { instance: instance.id, version: instance.version, driver: driver.name }
+    if (!instance.isRunning) {
+      const { code = null, signal = null } = instance.exit ?? {}
+      events.emit({ type: 'instance.exited', app: instance.app, data: { instance: instance.id, code, signal } })
+    } else {
+      events.emit({ type: 'instance.adopted', app: instance.app, data: isOrphan ? { ...data, isOrphan } : data })
+      loop.holdUntilMs = isOrphan ? 0 : nowMs + holdMs
+    }
+    if (isOrphan) log.warn({ ...data, app: instance.app }, 'stopping a replica of an app that does not exist')
+    tellInstancesChanged(instance.app)
+    queue.add(instance.app)
+  }
+
+  function exited(loop: Loop, instance: Instance): void {
+    const replica = loop.replicas.get(instance.id)
+    if (!replica || replica.instance?.isRunning === false) return
+    replica.instance = { ...instance, isRunning: false }
+    apply.noteExit(loop, replica)
+  }
+
+  function hear(driver: Driver, event: DriverEvent): void {
+    if (event.type === 'resync') return void adoption.sync(driver)
+    const loop = loops.get(event.instance.app)
+    if (loop) exited(loop, event.instance)
+  }
+
+  function heedChange({ name, record, previous }: AppChange): void {
+    const loop = loopFor(name)
+    if (record) {
+      const isNewVersion = previous !== undefined && previous.version !== record.version
+      const isStarted = previous?.isRunning === false && record.isRunning
+      if (isNewVersion || isStarted) {
+        loop.backoff = calm
+        delete loop.failure
+      }
+      const memory = afterChange(record, previous, loop.memory)
+      if (memory) remember(loop, memory)
+    }
+    queue.add(name)
+  }
+
+  function statusOfLoop(loop: Loop): AppStatus {
+    return statusOf(loop, {
+      stateOf: health.stateOf,
+      generation: balancing.generation(loop.name),
+      balancingProblem: balancing.problem(loop.name),
+      driverProblem: adoption.problem(loop.record?.app.driver ?? ''),
+      nowMs: clock.monotonic(),
+    })
+  }
+
+  function viewOf(loop: Loop, replica: Replica): InstanceView | undefined {
+    if (!replica.instance) return undefined
+    const state = health.stateOf(replica.id)
+    return {
+      ...replica.instance,
+      rotation: replica.rotation,
+      isCurrentVersion: isCurrent(loop, replica),
+      ...(state === undefined ? {} : { health: state }),
+    }
+  }
+
+  function isAsWanted(app: string): boolean {
+    const loop = loops.get(app)
+    const record = apps.get(app)
+    if (!loop) return record === undefined
+    if (record?.revision !== loop.record?.revision || loop.isDeleted !== (record === undefined)) return false
+    return isSettled(loop, shutdown)
+  }
+
+  function settled(app: string, timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const mine = waiters.get(app) ?? new Set()
+      waiters.set(app, mine)
+      const end = (answer: boolean) => {
+        cancel()
+        mine.delete(look)
+        if (mine.size === 0 && waiters.get(app) === mine) waiters.delete(app)
+        resolve(answer)
+      }
+      const look = () => {
+        if (isAsWanted(app)) end(true)
+      }
+      const cancel = clock.after(timeoutMs, () => end(isAsWanted(app)))
+      mine.add(look)
+      look()
+    })
+  }
+
+  async function readMemories(): Promise<void> {
+    for (const entry of (await store?.list<Memory>({ prefix: [memoryKey] })) ?? []) {
+      stored.set(String(entry.key[1]), entry.value)
+    }
+  }
+
+  async function endAll(): Promise<void> {
+    const goals = [...loops.values()].map((loop) => goalOf(loop).rollout)
+    const longestS = Math.max(0, ...goals.map((rollout) => rollout.drainSeconds + rollout.stopGraceSeconds))
+    shutdown = 'Orchestry is shutting down'
+    const names = [...loops.keys()]
+    for (const app of names) queue.add(app)
+    const ended = await Promise.all(names.map((app) => settled(app, longestS * 1000 + cutAfterMs * 2)))
+    const left = names.filter((_, index) => !ended[index])
+    if (left.length > 0) log.error({ apps: left }, 'replicas could not be stopped; the next start will find them')
+  }
+
+  return {
+    markDirty: (app) => queue.add(app),
+    status(app) {
+      const loop = loops.get(app) ?? { ...createLoop(app, {}), ...recordOf(apps, app) }
+      return statusOfLoop(loop)
+    },
+    instances(app) {
+      const loop = loops.get(app)
+      if (!loop) return []
+      return [...loop.replicas.values()].flatMap((replica) => viewOf(loop, replica) ?? [])
+    },
+    specOf: (app, version) => specOfVersion(version, apps.get(app), loops.get(app)?.memory ?? {}),
+    onInstancesChanged(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    settled,
+    async start() {
+      if (state !== 'new') return
+      state = 'running'
+      await readMemories()
+      for (const record of apps.list()) loopFor(record.app.name).record = record
+      subscriptions.push(
+        apps.onChange(heedChange),
+        health.onChange((change) => queue.add(change.app)),
+        ...[...drivers.values()].map((driver) => driver.watch((event) => hear(driver, event))),
+        clock.every(resyncMs, () => {
+          for (const driver of drivers.values()) void adoption.sync(driver)
+          markAllDirty()
+        }),
+      )
+      await Promise.all([...drivers.values()].map((driver) => adoption.sync(driver)))
+      markAllDirty()
+    },
+    async stop({ keep }) {
+      if (state === 'stopped') return
+      if (state === 'running' && !keep) await endAll()
+      state = 'stopped'
+      for (const unsubscribe of subscriptions.splice(0)) unsubscribe()
+      adoption.stop()
+      queue.close()
+      const waited = new AbortController()
+      await Promise.race([apply.idle(), clock.sleep(lastStepsMs, waited.signal)])
+      waited.abort()
+    },
+  }
+}
+
+function recordOf(apps: Pick<Apps, 'get'>, app: string): Partial<Loop> {
+  const record = apps.get(app)
+  return record ? { record } : {}
+}

@@ -1,0 +1,81 @@
+/** Replicas that exist only in memory and do what a test tells them: start slowly, fail, crash, survive the controller. */
+import type { Clock } from '../../runtime/clock.ts'
+import type { Driver, DriverEvent, Instance, StartRequest } from '../../runtime/drivers/driver.ts'
+import { OrchestryError } from '../../runtime/errors.ts'
+
+export interface FakeDriver extends Driver {
+  readonly instances: ReadonlyMap<string, Instance>
+  readonly requests: readonly StartRequest[]
+  startMs: number
+  stopMs: number
+  /** A text for the driver's error, when a start is to fail. */
+  refuse: (request: StartRequest) => string | undefined
+  isListable: boolean
+  /** The replica ends by itself, as by kill -9. */
+  crash(id: string): void
+  /** As `crash`, but nobody is told. */
+  vanish(id: string): void
+  onStart: ((instance: Instance) => void) | undefined
+  onStop: ((id: string) => void) | undefined
+  resync(): void
+}
+
+export function createFakeDriver(clock: Clock): FakeDriver {
+  const instances = new Map<string, Instance>()
+  const listeners = new Set<(event: DriverEvent) => void>()
+  const requests: StartRequest[] = []
+  let port = 10_000
+  const tell = (event: DriverEvent) => {
+    for (const listener of listeners) listener(event)
+  }
+  const driver: FakeDriver = {
+    name: 'fake',
+    instances,
+    requests,
+    startMs: 20,
+    stopMs: 50,
+    isListable: true,
+    refuse: () => undefined,
+    onStart: undefined,
+    onStop: undefined,
+    async list() {
+      if (!driver.isListable) throw new OrchestryError('ORC_DRIVER_UNAVAILABLE', 'the daemon does not answer.')
+      return [...instances.values()]
+    },
+    async start(request) {
+      requests.push(request)
+      await clock.sleep(driver.startMs)
+      const refusal = driver.refuse(request)
+      if (refusal !== undefined) throw new OrchestryError('ORC_DRIVER_START_FAILED', refusal)
+      port += 1
+      const { id, app, version } = request
+      const instance = { id, app, version, host: '127.0.0.1', port, startedAtMs: clock.now(), isRunning: true }
+      instances.set(id, instance)
+      driver.onStart?.(instance)
+      return instance
+    },
+    async stop(id) {
+      driver.onStop?.(id)
+      if (!instances.has(id)) return
+      await clock.sleep(driver.stopMs)
+      instances.delete(id)
+    },
+    usage: async () => new Map(),
+    logs: async (id) => [{ instance: id, stream: 'stderr', line: `last words of ${id}` }],
+    watch(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    close: async () => {},
+    crash(id) {
+      const instance = instances.get(id)
+      if (!instance) return
+      const dead: Instance = { ...instance, isRunning: false, exit: { code: null, signal: 'SIGKILL' } }
+      instances.set(id, dead)
+      tell({ type: 'exited', instance: dead })
+    },
+    vanish: (id) => void instances.delete(id),
+    resync: () => tell({ type: 'resync' }),
+  }
+  return driver
+}
