@@ -89,7 +89,10 @@ export function createControlServer(deps: Deps): ControlServer {
     const url = new URL(request.url ?? '/', 'http://dataplane')
     const [path = '', rest = ''] = url.pathname.slice(1).split('/').map(decodeURIComponent)
     // Never answered: that it ends is how a controller learns at once that this process has died.
-    if (request.method === 'GET' && path === 'watch') return void response.writeHead(200).flushHeaders()
+    if (request.method === 'GET' && path === 'watch') {
+      response.writeHead(200).flushHeaders()
+      return
+    }
     const route = routes[`${request.method} ${path}`]
     const body = await readJson(request)
     const reply = route ? await route({ path, rest, query: url.searchParams, body }) : { status: 404 }

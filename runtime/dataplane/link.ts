@@ -50,7 +50,7 @@ export function createLink(socketPath: string): Link {
   }
   const expect = (what: string, answer: { status: number; body: unknown }, ...allowed: number[]): unknown => {
     if (allowed.includes(answer.status)) return answer.body
-    const detail = (answer.body as { detail?: unknown } | null)?.detail ?? `status ${answer.status}`
+    const detail = (answer.body as { detail?: string } | null)?.detail ?? `status ${answer.status}`
     throw new OrchestryError('ORC_DATAPLANE_UNAVAILABLE', `The proxy process refused to ${what}: ${detail}`)
   }
   const pathOf = (app: string) => `/upstreams/${encodeURIComponent(app)}`

@@ -1,0 +1,22 @@
+/** Which load balancer carries an app. Pure. */
+import { OrchestryError } from '../errors.ts'
+import type { Provider } from '../hooks/hooks.ts'
+
+/**
+ * The one the app names, else the default. One that is not serving is still the one: traffic does not hop between load balancers.
+ * @throws ORC_BALANCING_NO_BALANCER naming those that exist.
+ */
+export function chooseProvider(app: string, named: string | undefined, providers: readonly Provider[]): Provider {
+  const found =
+    named === undefined
+      ? (providers.find((provider) => provider.isDefault) ?? (providers.length === 1 ? providers[0] : undefined))
+      : providers.find((provider) => provider.instance === named)
+  if (found) return found
+  const existing = providers.map((provider) => provider.instance).join(', ') || 'none'
+  throw new OrchestryError(
+    'ORC_BALANCING_NO_BALANCER',
+    named === undefined
+      ? `App ${app} names no load balancer in ingress.loadBalancer and none is the default (there are: ${existing}).`
+      : `App ${app} wants the load balancer ${named}, which no enabled plugin offers (there are: ${existing}).`,
+  )
+}
