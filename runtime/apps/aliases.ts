@@ -4,7 +4,16 @@
  */
 import type { Problem } from '../errors.ts'
 import { render } from './explain.ts'
-import { escapePointer, type Field, findIn, type Mapping, plainOf, splitPointer, type Tree } from './tree.ts'
+import {
+  escapePointer,
+  type Field,
+  findIn,
+  type Mapping,
+  type Place,
+  plainOf,
+  splitPointer,
+  type Tree,
+} from './tree.ts'
 
 /** Accepted name → the name it stands for, as JSON pointers. */
 export const aliases: Readonly<Record<string, string>> = {
@@ -47,7 +56,14 @@ const sections = [
   '/rollout',
 ]
 /** Texts that YAML reads as numbers or booleans: `value: 8080` means the text 8080, as it is written. */
-const texts = ['/spec/env/*/value', '/spec/command/*', '/spec/args/*', '/metadata/labels/*', '/healthCheck/headers/*']
+const texts = [
+  '/metadata/name',
+  '/spec/env/*/value',
+  '/spec/command/*',
+  '/spec/args/*',
+  '/metadata/labels/*',
+  '/healthCheck/headers/*',
+]
 
 /**
  * Rewrites `tree` in place; returns what cannot be rewritten.
@@ -66,8 +82,7 @@ export function rewriteAliases(tree: Tree, options: { areNullsKept?: boolean } =
     if (from.endsWith('Step')) field.node = stepPolicies(field.node)
     putIn(tree, field, from, to, problems)
   }
-  for (const path of ['/spec/termination', '/termination'])
-    dropWhere(tree, path, ({ node }) => isNull(node) || (node.kind === 'mapping' && node.fields.size === 0))
+  for (const path of ['/spec/termination', '/termination']) moveRest(tree, path, '/rollout', problems)
   dropWhere(tree, '/spec/type', ({ node }) => node.kind === 'leaf' && node.value === 'http')
   dropWhere(tree, '/spec/restartPolicy', ({ node }) => node.kind === 'leaf' && node.value === 'Always')
   refuseWhatIsNotDone(tree, problems)
@@ -96,10 +111,21 @@ function putIn(tree: Mapping, field: Field, from: string, to: string, problems: 
     return
   }
   const where = other.keyAt.line === undefined ? '' : ` (line ${other.keyAt.line})`
+  const also =
+    other.keyAt.path === to ? `which is given too${where}` : `as does \`${dotted(other.keyAt.path)}\`${where}`
   problems.push({
     ...field.keyAt,
-    message: `\`${dotted(from)}\` and \`${dotted(other.keyAt.path)}\`${where} are two names of \`${dotted(to)}\`; give one of them`,
+    message: `\`${dotted(from)}\` stands for \`${dotted(to)}\`, ${also}; give one of them`,
   })
+}
+
+/** What else stands in a section that has another name here is judged by the rules of the section that it belongs to. */
+function moveRest(tree: Mapping, from: string, to: string, problems: Problem[]): void {
+  const section = findIn(tree, from)?.node
+  if (section?.kind !== 'mapping' && !(section && isNull(section))) return
+  takeOut(tree, from)
+  if (section.kind !== 'mapping') return
+  for (const [name, field] of section.fields) putIn(tree, field, `${from}/${name}`, `${to}/${name}`, problems)
 }
 
 const dotted = (pointer: string) => splitPointer(pointer).join('.')
@@ -167,14 +193,22 @@ function rewriteEnv(entry: Tree, problems: Problem[]): void {
   const kind = plainOf(source.node)
   const target = kind === 'sdk' ? 'field' : kind === 'secret' ? 'secret' : undefined
   entry.fields.delete('source')
-  if (!target) problems.push({ ...source.node.at, message: `expected \`sdk\` or \`secret\`, found ${render(kind)}` })
-  else if (!key)
-    problems.push({ ...source.keyAt, message: `\`source: ${target === 'field' ? 'sdk' : 'secret'}\` needs a \`key\`` })
-  else if (entry.fields.has(target))
-    problems.push({ ...key.keyAt, message: `\`key\` and \`${target}\` say the same; give one of them` })
-  else entry.fields.set(target, key)
   entry.fields.delete('key')
+  const problem = !target
+    ? { ...source.node.at, message: `expected \`sdk\` or \`secret\`, found ${render(kind)}` }
+    : !key
+      ? { ...source.keyAt, message: `\`source: ${kind}\` needs a \`key\`` }
+      : entry.fields.has(target)
+        ? { ...key.keyAt, message: `\`key\` and \`${target}\` say the same; give one of them` }
+        : undefined
+  if (problem) problems.push(problem)
+  // A stand-in after a problem, so that the same entry is not reported once more for having no value.
+  if (target && key && !problem) entry.fields.set(target, key)
+  else if (!entry.fields.has('field') && !entry.fields.has('secret'))
+    entry.fields.set('value', { ...source, node: standIn(source.node.at) })
 }
+
+const standIn = (at: Place): Tree => ({ kind: 'leaf', at, value: '', text: '' })
 
 /** Kubernetes writes `Pods` and `Percent`. */
 function rewritePolicy(policy: Tree): void {

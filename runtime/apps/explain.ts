@@ -73,9 +73,12 @@ function findingsOf(error: TLocalizedValidationError, root: TSchema, tree: Tree)
 
 function expected(schema: Readonly<Record<string, unknown>>): string {
   const description = String(schema.description ?? schema.type ?? 'something else')
-  return Array.isArray(schema.enum)
-    ? `${schema.enum.map((value) => `\`${value}\``).join(' or ')} (${description})`
-    : description
+  return Array.isArray(schema.enum) ? `${choice(schema.enum)} (${description})` : description
+}
+
+/** `a`, `b` or `c` */
+export function choice(values: readonly unknown[]): string {
+  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(values.map((value) => `\`${value}\``))
 }
 
 /** A field that is not known here: what it may have been meant to be, or where it belongs, or what is known here. */
@@ -107,7 +110,7 @@ export function render(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'a mapping'
-  const text = JSON.stringify(value) ?? String(value)
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 
@@ -122,5 +125,13 @@ export function locate(findings: readonly Finding[], tree: Tree): Problem[] {
   return inOrder(problems)
 }
 
-export const inOrder = (problems: readonly Problem[]): Problem[] =>
-  problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+/** Sorted as written; of several problems with one value, which may stand for two fields, the first. */
+export function inOrder(problems: readonly Problem[]): Problem[] {
+  const seen = new Set<string>()
+  return problems
+    .toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+    .filter(({ path, line, column }) => {
+      const place = `${line}:${column} ${path}`
+      return !seen.has(place) && seen.add(place)
+    })
+}

@@ -1,6 +1,6 @@
 /** Did you mean …? Pure. */
 
-/** The one of `known` that `given` is probably a slip of: other capitals, or a few letters off. */
+/** The one of `known` that `given` is probably a slip of: other capitals, a few letters off, or cut short (`cpu`, `cpuPercent`). */
 export function nearest(given: string, known: readonly string[]): string | undefined {
   const lower = given.toLowerCase()
   const allowed = Math.max(1, Math.floor(given.length / 3))
@@ -11,8 +11,11 @@ export function nearest(given: string, known: readonly string[]): string | undef
     const distance = editDistance(lower, name.toLowerCase())
     if (distance <= allowed && distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { name, distance }
   }
-  return best?.name
+  return best?.name ?? known.find((name) => isCutShort(lower, name.toLowerCase()))
 }
+
+const isCutShort = (one: string, other: string) =>
+  Math.min(one.length, other.length) >= 3 && (one.startsWith(other) || other.startsWith(one))
 
 function editDistance(from: string, to: string): number {
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index)

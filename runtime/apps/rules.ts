@@ -1,6 +1,6 @@
 /** What must hold between the fields of a spec. Pure. */
 import { defaultDriver, defaultMaxReplicas, defaults } from './defaults.ts'
-import { type Finding, render } from './explain.ts'
+import { choice, type Finding, render } from './explain.ts'
 import { nearest } from './nearest.ts'
 import { cpuMilli, memoryBytes } from './quantity.ts'
 import { findIn, plainOf, type Tree } from './tree.ts'
@@ -121,7 +121,7 @@ function running(facts: Facts, drivers?: readonly string[]): Finding[] {
 
 function driverIs(driver: string, hasImage: boolean, { has }: Facts, drivers?: readonly string[]): Finding[] {
   if (!drivers || drivers.includes(driver)) return []
-  const there = drivers.map((name) => `\`${name}\``).join(' or ')
+  const there = choice(drivers)
   if (has('/spec/driver')) {
     const meant = nearest(driver, drivers)
     const hint = meant === undefined ? '' : `; did you mean \`${meant}\`?`
@@ -161,14 +161,14 @@ function driverHas(driver: string, { has, items, isBad }: Facts): Finding[] {
   return findings
 }
 
-function env({ items, has, text }: Facts): Finding[] {
+function env({ items, has, isBad, text }: Facts): Finding[] {
   const isProcess = (text('/spec/driver') ?? defaultDriver(has('/spec/image'))) === 'process'
   const findings: Finding[] = []
   const first = new Map<string, number>()
   for (const [index, entry] of items('/spec/env').entries()) {
     const pointer = `/spec/env/${index}`
     const sources = ['value', 'secret', 'field'].filter((key) => entry[key] !== undefined)
-    if (sources.length !== 1)
+    if (sources.length !== 1 && !isBad(pointer))
       findings.push({
         pointer,
         message: `expected one of \`value\`, \`secret\` and \`field\`, found ${sources.map((key) => `\`${key}\``).join(' and ') || 'none'}`,
@@ -241,5 +241,6 @@ function memoryHint(memory: unknown): string {
   const [, digits, milli, unit, binary] = slip
   if (milli) return `; did you mean \`${digits}Mi\`? (\`m\` is a thousandth of a byte)`
   const letter = unit?.toUpperCase() === 'K' && !binary ? 'k' : unit?.toUpperCase()
-  return `; did you mean \`${digits}${letter}${binary ? 'i' : ''}\`?`
+  const meant = `${digits}${letter}${binary ? 'i' : ''}`
+  return meant === String(memory) ? '' : `; did you mean \`${meant}\`?`
 }
