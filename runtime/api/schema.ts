@@ -3,7 +3,6 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Context } from 'hono'
 import type * as Type from 'typebox'
 import { Compile } from 'typebox/compile'
-import * as Value from 'typebox/value'
 import { OrchestryError, type Problem } from '../errors.ts'
 import type { ApiEnv } from './deps.ts'
 
@@ -70,10 +69,22 @@ export function queryReader<T extends Type.TSchema>(schema: T): (c: Context<ApiE
         'The query',
         empty.map((name) => ({ path: `/${name}`, message: 'is empty' })),
       )
-    const value = Value.Convert(schema, given)
+    const value = numbersOf(schema, given)
     if (!compiled.Check(value)) refuse('The query', problemsOf(compiled.Errors(value)))
     return value as Type.Static<T>
   }
+}
+
+/** TypeBox's own conversion cuts 1.5 to 1 where a whole number is wanted; here it stays what it is, and is refused. */
+function numbersOf(schema: Type.TSchema, given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { properties = {} } = schema as { properties?: Record<string, { type?: string }> }
+  const isNumber = (name: string) =>
+    Object.hasOwn(properties, name) && /^(?:integer|number)$/.test(properties[name]?.type ?? '')
+  return Object.fromEntries(
+    Object.entries(given).map(([name, text]) =>
+      isNumber(name) && /^-?\d+(?:\.\d+)?$/.test(String(text)) ? [name, Number(text)] : [name, text],
+    ),
+  )
 }
 
 /** Reads a JSON body by its schema. An empty body counts as `{}`: what must be there, the schema says. */
