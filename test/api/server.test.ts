@@ -264,7 +264,7 @@ test('a stream without a last id begins now, and keeps to its app and its type',
 test('the stream for pages brings a snapshot at once and then one each second', async (t) => {
   const { url } = await serve(t)
   const reader = follow(`${url}/api/v1/stream`)
-  const seen = await waitFor(() => (reader.text().match(/^event: snapshot$/gm)?.length === 2 && reader.text(), {
+  const seen = await waitFor(() => (reader.text().match(/^event: snapshot$/gm)?.length === 2 ? reader.text() : ''), {
     timeoutMs: 3_000,
   })
   reader.stop()

@@ -294,7 +294,8 @@ function fakeReconciler(records: Map<string, AppRecord>, settleMs: () => number)
       return Array.from({ length: record?.isRunning ? record.desired : 0 }, (_, index) => instance(app, index + 1))
     },
     settled: async (_app, timeoutMs) => {
-      await systemClock.sleep(Math.min(settleMs(), timeoutMs))
+      // Must not keep a test's process alive when the one who waits has gone.
+      await new Promise<void>((resolve) => systemClock.after(Math.min(settleMs(), timeoutMs), resolve))
       return settleMs() <= timeoutMs
     },
   }
