@@ -1,11 +1,10 @@
 /**
- * Compiles a package to one script, the body of `function (module, exports)`. Two passes: the first leaves `typebox` outside,
- * which turns the SDK's re-exported `Type` into a plain namespace import; only then can the second drop all builders that
- * are not used (228 KB become 19 KB, compiled without a JIT at every activation).
+ * Compiles a package to one script, the body of `function (module, exports)`. The SDK's `Type` becomes its small twin for
+ * guests, so that an activation does not compile 200 KB of schema library that only the host needs.
  */
 import { createHash } from 'node:crypto'
 import { realpathSync } from 'node:fs'
-import { dirname, relative, resolve, sep } from 'node:path'
+import { dirname, extname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BuildFailure, type BuildOptions, build, type OnResolveArgs, type Plugin } from 'esbuild'
 import { OrchestryError, type Problem } from '../errors.ts'
@@ -26,6 +25,7 @@ const ourPath = (specifier: string) => realpathSync(fileURLToPath(import.meta.re
 /** The SDK this runtime was built with: a plugin never brings its own, so that hooks and host always agree. */
 const sdkEntry = ourPath('@orchestry/sdk')
 const sdkDir = dirname(sdkEntry)
+const guestType = join(sdkDir, `guest-type${extname(sdkEntry)}`)
 const typeboxDir = dirname(ourPath('typebox'))
 const inNodeModules = (path: string) => path.includes(`${sep}node_modules${sep}`)
 
@@ -50,32 +50,24 @@ export async function bundlePlugin(dir: string, entry: string): Promise<Compiled
     supported: { 'top-level-await': false },
     logOverride: { 'unsupported-dynamic-import': 'error', 'unsupported-require-call': 'error' },
   }
-  const first = await compile(dir, {
+  const compiled = await compile(dir, {
     ...shared,
     entryPoints: [{ in: `./${entry}`, out: 'bundle' }],
     outdir: dir,
-    format: 'esm',
-    sourcemap: 'inline',
-    plugins: [packageBoundary(dir)],
-  })
-  const second = await compile(dir, {
-    ...shared,
-    stdin: { contents: first.source, sourcefile: 'bundle.js', resolveDir: dir, loader: 'js' },
-    outfile: 'bundle.js',
     format: 'cjs',
     sourcemap: 'external',
     // Comments would name where the package lies, and the same package must give the same bundle everywhere.
     minifyWhitespace: true,
     minifySyntax: true,
     lineLimit: 160,
-    plugins: [ourTypebox],
+    plugins: [packageBoundary(dir)],
   })
-  const bytes = Buffer.byteLength(second.source)
+  const bytes = Buffer.byteLength(compiled.source)
   if (bytes > limits.bundleBytes)
     throw failed(dir, [
       { path: entry, message: `the bundle is ${bytes} bytes; ${limits.bundleBytes} are allowed. Import less.` },
     ])
-  return { ...second, hash: createHash('sha256').update(second.source).digest('hex') }
+  return { ...compiled, hash: createHash('sha256').update(compiled.source).digest('hex') }
 }
 
 async function compile(dir: string, options: BuildOptions): Promise<{ source: string; map: string }> {
@@ -105,7 +97,7 @@ async function compile(dir: string, options: BuildOptions): Promise<{ source: st
  * came in is looked at once more.
  */
 function strayProblem(dir: string, input: string): Problem[] {
-  if (input === 'bundle.js' || input.startsWith('(disabled):')) return []
+  if (input.startsWith('(disabled):')) return []
   const path = resolve(dir, input)
   const isAllowed = [dir, sdkDir, typeboxDir].some((root) => isInside(root, path)) || inNodeModules(path)
   return isAllowed ? [] : [{ path: input, message: 'is outside of the package' }]
@@ -135,7 +127,7 @@ function packageBoundary(dir: string): Plugin {
         if (args.path.startsWith('@orchestry/sdk/'))
           return error(`"${args.path}" is for tests; a plugin imports "@orchestry/sdk"`)
         const isOurs = isInside(sdkDir, args.importer)
-        if (isOurs && isTypebox(args.path)) return { path: args.path, external: true, sideEffects: false }
+        if (isOurs && isTypebox(args.path)) return { path: guestType, sideEffects: false }
         if (isOurs) return undefined
         return await resolveForeign(args)
       })
@@ -145,11 +137,8 @@ function packageBoundary(dir: string): Plugin {
         if (isNodeBuiltin(path) && (path.startsWith('node:') || path === 'undici')) return error(replacementFor(path))
         const found = await pass.resolve(path, { ...rest, pluginData: alreadyAsked })
         const isMissing = found.errors.length > 0
-        // Required (not imported), typebox must be resolved here: the second pass sees no require.
-        if (isTypebox(path) && (isMissing || isInside(typeboxDir, found.path)))
-          return args.kind === 'require-call'
-            ? { path: ourPath(path) }
-            : { path, external: true, sideEffects: false as const }
+        if (isTypebox(path) && isMissing) return { path: ourPath(path) }
+        if (isInside(typeboxDir, found.path)) return found
         if (isMissing && isNodeBuiltin(path)) return error(replacementFor(path))
         if (isMissing) return { errors: found.errors }
         if (found.namespace !== 'file' || found.external) return error(`"${path}" cannot be bundled: it is not a file`)
@@ -160,15 +149,6 @@ function packageBoundary(dir: string): Plugin {
       }
     },
   }
-}
-
-const ourTypebox: Plugin = {
-  name: 'our-typebox',
-  setup(pass) {
-    pass.onResolve({ filter: /^typebox(\/|$)/ }, ({ path, importer }) =>
-      isInside(typeboxDir, importer) ? undefined : { path: ourPath(path) },
-    )
-  },
 }
 
 const isTypebox = (specifier: string) => specifier === 'typebox' || specifier.startsWith('typebox/')

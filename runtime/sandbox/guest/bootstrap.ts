@@ -245,7 +245,11 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
       try {
         const module: { exports: Guest } = { exports: {} }
         // Taken before `harden` poisoned it; the name is what stack frames are found by.
-        const run = apply(CompileFunction, undefined, ['module', 'exports', `${source}\n//# sourceURL=plugin.js`])
+        const run = apply(CompileFunction, undefined, [
+          'module',
+          'exports',
+          `"use strict";${source}\n//# sourceURL=plugin.js`,
+        ])
         apply(run, undefined, [module, module.exports])
         const exported = module.exports.default ?? module.exports
         if (typeof exported !== 'object' || exported === null) {

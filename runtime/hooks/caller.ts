@@ -1,0 +1,158 @@
+/**
+ * The one place that calls foreign code. Deadline, batching, checking of answers, breaker, blame and counting hang here, and
+ * whatever goes wrong comes back as data.
+ */
+import { type HookKind, hookTable } from '@orchestry/sdk'
+import type { Clock } from '../clock.ts'
+import type { ErrorCode } from '../errors.ts'
+import { limits } from '../limits.ts'
+import type { LiveInstance } from '../plugins/plugins.ts'
+import type { CallOptions, GuestAnswer, SandboxIncident, SandboxInstance } from '../sandbox/sandbox.ts'
+import { problemOfAnswer } from './answer-check.ts'
+import { admit, afterFailure, afterSuccess, type Breaker, closedBreaker } from './breaker.ts'
+import type { Answer, CallScope } from './hooks.ts'
+
+/** An incident with the plugin it is blamed on. */
+export interface BlamedIncident extends SandboxIncident {
+  readonly plugin: string
+  readonly version: string
+}
+
+export interface HookCall {
+  readonly kind: HookKind
+  readonly fn: string
+  /** One JSON text for each item. */
+  readonly items: readonly string[]
+  readonly scope: CallScope
+}
+
+export interface Caller {
+  /** One answer for each item, in order. Never rejects. */
+  call(instance: LiveInstance | undefined, name: string, call: HookCall): Promise<Answer<unknown>[]>
+  breakerOf(instance: string): Breaker['state']
+  resetBreaker(instance: string): void
+}
+
+/** The same complaint of the same hook is told once in this time. */
+const repeatMs = 10_000
+
+export function createCaller(deps: { clock: Clock; onIncident: (incident: BlamedIncident) => void }): Caller {
+  const { clock, onIncident } = deps
+  const breakers = new Map<string, Breaker>()
+  const toldAtMs = new Map<string, number>()
+
+  function blame(instance: LiveInstance, hook: string, code: ErrorCode, message: string): void {
+    const key = `${instance.name} ${hook} ${code} ${message}`
+    const nowMs = clock.now()
+    if (nowMs - (toldAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < repeatMs) return
+    if (toldAtMs.size > 1_000) toldAtMs.clear()
+    toldAtMs.set(key, nowMs)
+    const { plugin, version, name } = instance
+    onIncident({ plugin, version, instance: name, hook, code, message, atMs: nowMs })
+  }
+
+  /** Deaths are reported by the sandbox itself; what a living guest did wrong is only seen here. */
+  function fail(instance: LiveInstance, hook: string, code: ErrorCode, message: string): Answer<never> {
+    if (code === 'ORC_SANDBOX_GUEST_ERROR' || code === 'ORC_HOOK_OUTPUT_INVALID' || code === 'ORC_SANDBOX_PROTOCOL') {
+      blame(instance, hook, code, message)
+    }
+    const { plugin, name } = instance
+    return { ok: false, failure: { code, message, plugin, instance: name, hook, atMs: clock.now() } }
+  }
+
+  function check(instance: LiveInstance, { kind, fn }: HookCall, answer: GuestAnswer): Answer<unknown> {
+    const hook = `${kind}.${fn}`
+    if (!answer.ok) {
+      const where = answer.line === undefined ? '' : ` at ${answer.line}`
+      return fail(instance, hook, answer.code, `${answer.message}${where}`)
+    }
+    const problem = problemOfAnswer(kind, fn, answer.value)
+    return problem === undefined
+      ? { ok: true, value: answer.value }
+      : fail(instance, hook, 'ORC_HOOK_OUTPUT_INVALID', problem)
+  }
+
+  async function send(instance: LiveInstance, sandbox: SandboxInstance, call: HookCall): Promise<Answer<unknown>[]> {
+    const { kind, fn, items, scope } = call
+    const functions = instance.hooks[kind]?.functions ?? []
+    const endpoints = new Set<string>()
+    for (const { host, port } of scope.endpoints ?? []) endpoints.add(`${host}:${port}`)
+    const timeoutMs = Math.min(scope.timeoutMs ?? instance.limits.timeoutMs, instance.limits.timeoutMs)
+    const options = (name: string, per: CallOptions['per']): CallOptions => ({
+      hook: kind,
+      function: name,
+      per,
+      timeoutMs,
+      endpoints,
+    })
+    const table = hookTable[kind].functions as Record<string, { per: 'item' | 'call' }>
+    if (functions.includes(fn)) {
+      const answers = await sandbox.call(items, options(fn, table[fn]?.per ?? 'call'))
+      return answers.map((answer) => check(instance, call, answer))
+    }
+    const all = `${fn}All`
+    if (!functions.includes(all)) {
+      const offered = functions.length === 0 ? 'nothing of it' : functions.join(', ')
+      const message = `${instance.plugin} does not serve ${kind}.${fn}; it serves ${offered}`
+      return items.map(() => fail(instance, `${kind}.${fn}`, 'ORC_HOOK_NOT_OFFERED', message))
+    }
+    const [answer] = await sandbox.call([`[${items.join(',')}]`], options(all, 'call'))
+    if (answer === undefined || !answer.ok) {
+      const failed = answer ?? { ok: false, code: 'ORC_SANDBOX_PROTOCOL', message: 'no answer' }
+      return items.map(() => check(instance, call, failed))
+    }
+    const values = answer.value
+    if (!Array.isArray(values) || values.length !== items.length) {
+      const message = `${kind}.${all} must answer a list of ${items.length}, one for each input`
+      return items.map(() => fail(instance, `${kind}.${all}`, 'ORC_HOOK_OUTPUT_INVALID', message))
+    }
+    return values.map((value) => check(instance, call, { ok: true, value }))
+  }
+
+  async function callBatch(instance: LiveInstance, call: HookCall): Promise<Answer<unknown>[]> {
+    const hook = `${call.kind}.${call.fn}`
+    if (instance.sandbox === undefined) {
+      const message = `${instance.plugin} is not serving; see: orchestry plugin show ${instance.plugin}`
+      return call.items.map(() => fail(instance, hook, 'ORC_HOOK_NOT_SERVING', message))
+    }
+    const before = breakers.get(instance.name) ?? closedBreaker
+    const { isAdmitted, next } = admit(before, clock.now())
+    if (!isAdmitted) {
+      const seconds = Math.max(0, Math.ceil((before.retryAtMs - clock.now()) / 1_000))
+      const message = `${instance.plugin} failed ${before.failures} times in a row; it is tried again in ${seconds} s`
+      return call.items.map(() => fail(instance, hook, 'ORC_HOOK_BREAKER_OPEN', message))
+    }
+    breakers.set(instance.name, next)
+    const answers = await send(instance, instance.sandbox, call)
+    const current = breakers.get(instance.name) ?? closedBreaker
+    // One app's bad data must not take the plugin from all others: only a call without any good answer counts.
+    const isFailed = answers.length > 0 && answers.every((answer) => !answer.ok)
+    const after = isFailed ? afterFailure(current, clock.now()) : afterSuccess(current)
+    breakers.set(instance.name, after)
+    if (after.state === 'open' && current.state !== 'open') {
+      blame(instance, hook, 'ORC_HOOK_BREAKER_OPEN', `rests after ${after.failures} failed calls in a row`)
+    }
+    return answers
+  }
+
+  return {
+    async call(instance, name, call) {
+      if (instance === undefined) {
+        const message = `there is no plugin instance named ${name}; see: orchestry plugin list`
+        const hook = `${call.kind}.${call.fn}`
+        const failure = { plugin: name, instance: name, hook, message, atMs: clock.now() }
+        return call.items.map(() => ({ ok: false, failure: { code: 'ORC_PLUGIN_UNKNOWN', ...failure } }))
+      }
+      if (call.items.length <= limits.batchItems) return callBatch(instance, call)
+      const batches: Promise<Answer<unknown>[]>[] = []
+      for (let from = 0; from < call.items.length; from += limits.batchItems) {
+        batches.push(callBatch(instance, { ...call, items: call.items.slice(from, from + limits.batchItems) }))
+      }
+      return (await Promise.all(batches)).flat()
+    },
+    breakerOf: (instance) => breakers.get(instance)?.state ?? 'closed',
+    resetBreaker: (instance) => {
+      breakers.delete(instance)
+    },
+  }
+}
