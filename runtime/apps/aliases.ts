@@ -197,7 +197,7 @@ function rewriteEnv(entry: Tree, problems: Problem[]): void {
   const problem = !target
     ? { ...source.node.at, message: `expected \`sdk\` or \`secret\`, found ${render(kind)}` }
     : !key
-      ? { ...source.keyAt, message: `\`source: ${kind}\` needs a \`key\`` }
+      ? { ...source.keyAt, message: `\`source: ${target === 'field' ? 'sdk' : 'secret'}\` needs a \`key\`` }
       : entry.fields.has(target)
         ? { ...key.keyAt, message: `\`key\` and \`${target}\` say the same; give one of them` }
         : undefined

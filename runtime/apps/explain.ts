@@ -72,13 +72,13 @@ function findingsOf(error: TLocalizedValidationError, root: TSchema, tree: Tree)
 }
 
 function expected(schema: Readonly<Record<string, unknown>>): string {
-  const description = String(schema.description ?? schema.type ?? 'something else')
+  const description = typeof schema.description === 'string' ? schema.description : 'something else'
   return Array.isArray(schema.enum) ? `${choice(schema.enum)} (${description})` : description
 }
 
 /** `a`, `b` or `c` */
 export function choice(values: readonly unknown[]): string {
-  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(values.map((value) => `\`${value}\``))
+  return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(values.map((value) => `\`${String(value)}\``))
 }
 
 /** A field that is not known here: what it may have been meant to be, or where it belongs, or what is known here. */
@@ -110,7 +110,7 @@ export function render(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'a mapping'
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value as number | boolean)
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 

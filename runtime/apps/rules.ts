@@ -26,10 +26,15 @@ interface Facts {
  */
 export function checkRules(tree: Tree, misfits: readonly Finding[], drivers?: readonly string[]): Finding[] {
   const facts = factsOf(tree, misfits)
+  // A misspelt `command` is one problem, not also a missing one.
+  const isMisspelt = misfits.some(
+    ({ pointer, isKey }) =>
+      isKey && /^\/spec\/[^/]+$/.test(pointer) && nearest(pointer.slice('/spec/'.length), ['command', 'image']),
+  )
   return [
     ...bounds(facts),
     ...scaling(facts),
-    ...running(facts, drivers),
+    ...(isMisspelt ? [] : running(facts, drivers)),
     ...env(facts),
     ...ports(facts),
     ...rest(facts),

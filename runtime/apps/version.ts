@@ -1,6 +1,6 @@
 /** Which apps need other replicas: a hash of everything that a running replica was started with. Pure. */
 import { createHash } from 'node:crypto'
-import type { App } from './app.ts'
+import type { App, EnvEntry } from './app.ts'
 
 /**
  * The first 16 hex digits of a sha-256. How an app is scaled, probed, routed, labelled and rolled out is not in it: changing that
@@ -13,10 +13,16 @@ export function versionOf(app: App): string {
     image ?? null,
     command,
     workingDir ?? null,
-    env.map((entry) => Object.entries(entry).sort()).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
+    env.map(textOf).toSorted(),
     ports.map(({ containerPort, protocol, name }) => [containerPort, protocol, name ?? null]),
     cpuMilli ?? null,
     memoryBytes ?? null,
   ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)
 }
+
+const textOf = (entry: EnvEntry): string =>
+  JSON.stringify([
+    entry.name,
+    'value' in entry ? { value: entry.value } : 'secret' in entry ? { secret: entry.secret } : { field: entry.field },
+  ])
