@@ -1,11 +1,16 @@
 /** The shape of a capability: one file holds its names, its check and what the host does when a guest uses it. */
 import type { CapabilityKind, CapabilityRecord } from '@orchestry/sdk'
+import type { EffectiveLimits } from '../limits.ts'
 import type { HostCall, Invocation } from '../sandbox/sandbox.ts'
 
 /** Who is calling, as the host knows it. */
 export interface Caller {
   readonly plugin: string
   readonly instance: string
+  /** The plugin's own limits; absent in tests. */
+  readonly limits?: Pick<EffectiveLimits, 'logKbPerMin' | 'timeoutMs'>
+  /** Says that something was refused although the operation as a whole goes on. Set by the table. */
+  readonly onDenied?: (operation: string, message: string) => void
   /** Calls the guest's function behind a timer; resolves when it is done, whether it failed or not. */
   readonly fire?: (timerId: string) => Promise<void>
 }

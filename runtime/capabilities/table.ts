@@ -47,7 +47,12 @@ function bind(
   try {
     for (const grant of grants) {
       const binding = grant.as ?? grant.kind
-      const row: Row = { binding, kind: grant.kind, use: require(grant.kind).use(grant, caller), allowed: 0, denied: 0 }
+      const onDenied = (operation: string, message: string) => {
+        row.denied += 1
+        onViolation({ operation: `${binding}.${operation}`, hook: '', message })
+      }
+      const use = require(grant.kind).use(grant, { ...caller, onDenied })
+      const row: Row = { binding, kind: grant.kind, use, allowed: 0, denied: 0 }
       rows.push(row)
       for (const [name, run] of Object.entries(row.use.operations)) operations.set(`${binding}.${name}`, { row, run })
     }

@@ -1,0 +1,91 @@
+/** Lets a plugin say that something happened, under its own names, and read what it was granted to hear. */
+import * as Type from 'typebox'
+import type { Clock } from '../clock.ts'
+import { OrchestryError } from '../errors.ts'
+import type { Events } from '../events/events.ts'
+import { argumentsOf, maybe } from './arguments.ts'
+import type { Capability } from './capability.ts'
+import { matchesName, overlaps, patternProblems } from './name-pattern.ts'
+
+const perSecond = 10
+const dataBytes = 16 * 1024
+const looked = 1_000
+
+const readEmit = argumentsOf(
+  'events.emit',
+  Type.String({ pattern: '^[a-z][a-zA-Z]*(\\.[a-z][a-zA-Z]*)+$', maxLength: 128 }),
+  Type.Record(Type.String(), Type.Unknown()),
+  maybe(Type.String({ minLength: 1, maxLength: 128 })),
+)
+const readRecent = argumentsOf('events.recent', maybe(Type.Integer({ minimum: 1, maximum: 200 })))
+
+/** `coreTypes` are the runtime's own event types: whoever reads one may rely on it being ours. */
+export function createEventsCapability(deps: {
+  events: Pick<Events, 'append' | 'list'>
+  clock: Clock
+  coreTypes: readonly string[]
+}): Capability<'events'> {
+  const { events, clock } = deps
+  const coreNouns = [...new Set(deps.coreTypes.map((type) => `${type.split('.')[0]}.*`))]
+  return {
+    kind: 'events',
+    check({ emit = [], subscribe = [] }) {
+      const reserved = emit.flatMap((pattern) =>
+        coreNouns
+          .filter((noun) => overlaps(noun, pattern))
+          .slice(0, 1)
+          .map(
+            (noun) =>
+              `emit: "${pattern}" would cover ${noun}, which is Orchestry's own; choose a name of the plugin's own`,
+          ),
+      )
+      const empty = emit.length + subscribe.length === 0 ? ['neither emit nor subscribe is given'] : []
+      return [...patternProblems('emit', emit), ...patternProblems('subscribe', subscribe), ...reserved, ...empty]
+    },
+    use({ emit = [], subscribe = [] }, caller) {
+      const bucket = createBucket(perSecond, clock)
+      return {
+        operations: {
+          async emit(args) {
+            const [type, data, app] = readEmit(args)
+            if (!matchesName(emit, type)) throw denied(`the type ${type} is not granted`, emit)
+            if (JSON.stringify(data).length > dataBytes)
+              throw new OrchestryError(
+                'ORC_CAPABILITY_LIMIT',
+                `ctx.events: the data is larger than ${dataBytes / 1024} KB`,
+              )
+            if (!bucket.take())
+              throw new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.events: more than ${perSecond} events a second`)
+            const source = `plugin:${caller.plugin}/${caller.instance}`
+            await events.append([{ type, data, source, ...(app === null ? {} : { app }) }])
+          },
+          async recent(args) {
+            const limit = readRecent(args)[0] ?? 50
+            if (subscribe.length === 0) throw denied('reading events is not granted', subscribe)
+            const newest = await events.list({ limit: looked })
+            return newest.filter(({ type }) => matchesName(subscribe, type)).slice(-limit)
+          },
+        },
+      }
+    },
+  }
+}
+
+const denied = (what: string, granted: readonly string[]) =>
+  new OrchestryError('ORC_CAPABILITY_DENIED', `ctx.events: ${what}; granted: ${granted.join(', ') || 'nothing'}`)
+
+/** Refills evenly; holds one second's worth. */
+function createBucket(rate: number, clock: Clock) {
+  let tokens = rate
+  let filledMs = clock.monotonic()
+  return {
+    take(): boolean {
+      const nowMs = clock.monotonic()
+      tokens = Math.min(rate, tokens + ((nowMs - filledMs) / 1000) * rate)
+      filledMs = nowMs
+      if (tokens < 1) return false
+      tokens -= 1
+      return true
+    },
+  }
+}

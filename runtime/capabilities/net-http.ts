@@ -1,0 +1,196 @@
+/** The one HTTP client for plugins: connects only to addresses it checked itself, follows nothing, believes no size. */
+import { lookup } from 'node:dns/promises'
+import type { LookupFunction } from 'node:net'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate } from 'node:zlib'
+import type { NetResponse } from '@orchestry/sdk'
+import { Agent, buildConnector } from 'undici'
+import { messageOf, OrchestryError } from '../errors.ts'
+import { canonicalAddress } from './addresses.ts'
+
+export interface HttpRequest {
+  readonly url: URL
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+  readonly timeoutMs: number
+  readonly bodyBytes: number
+  /** A connection of its own, closed afterwards: a probe must find out whether new connections are taken. */
+  readonly isProbe: boolean
+}
+
+export interface HttpClient {
+  send(request: HttpRequest): Promise<NetResponse>
+  close(): void
+}
+
+export type Resolve = (host: string) => Promise<readonly { address: string; family: number }[]>
+const systemResolve: Resolve = (host) => lookup(host, { all: true, verbatim: true })
+
+const connectMs = 5_000
+const headerBytes = 8 * 1024
+const keepAliveMs = 4_000
+
+/** `isAllowed` decides about an IP address and port; it is asked for every address a name has, before any is used. */
+export function createHttpClient(options: {
+  isAllowed: (address: string, port: number) => boolean
+  resolve?: Resolve
+}): HttpClient {
+  const { isAllowed, resolve = systemResolve } = options
+  let agent: Agent | undefined
+
+  function connector(): buildConnector.connector {
+    return (target, callback) => {
+      const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80)
+      const host = target.hostname.replace(/^\[|\]$/g, '')
+      // A literal address skips `lookup`, so it is looked at here; a name has none yet.
+      if (/^[\d.]+$|:/.test(host) && !isAllowed(host, port)) return callback(blocked(host), null)
+      const connect = buildConnector({ timeout: connectMs, lookup: checkedLookup(port), allowH2: false })
+      connect(target, (error, socket) => {
+        if (error !== null) return callback(error, null)
+        const remote = canonicalAddress(socket.remoteAddress ?? '')
+        if (isAllowed(remote, port)) return callback(null, socket)
+        socket.destroy()
+        callback(blocked(remote), null)
+      })
+    }
+  }
+
+  /** Resolves once; one address that is not allowed refuses them all. */
+  function checkedLookup(port: number): LookupFunction {
+    return (host, wanted, callback) => {
+      resolve(host).then(
+        (found) => {
+          const [first] = found
+          const refused = found.find(({ address }) => !isAllowed(address, port))
+          if (refused !== undefined) callback(blocked(host), '', 0)
+          else if (first === undefined) callback(unreachable(`${host} has no address`), '', 0)
+          else if (wanted.all === true) callback(null, [...found])
+          else callback(null, first.address, first.family)
+        },
+        () => callback(unreachable(`the name ${host} cannot be resolved`), '', 0),
+      )
+    }
+  }
+
+  function agentNow(): Agent {
+    agent ??= new Agent({
+      connect: connector(),
+      pipelining: 1,
+      connections: 64,
+      keepAliveTimeout: keepAliveMs,
+      keepAliveMaxTimeout: keepAliveMs,
+      maxHeaderSize: headerBytes,
+    })
+    return agent
+  }
+
+  return {
+    async send(request) {
+      const startedMs = performance.now()
+      const ending = new AbortController()
+      const timer = setTimeout(() => ending.abort(), request.timeoutMs)
+      try {
+        const response = await agentNow().request({
+          origin: request.url.origin,
+          path: `${request.url.pathname}${request.url.search}`,
+          method: request.method,
+          headers: { 'accept-encoding': 'gzip', 'user-agent': 'orchestry-plugin', ...request.headers },
+          body: request.body ?? null,
+          signal: ending.signal,
+          reset: request.isProbe,
+          headersTimeout: 0,
+          bodyTimeout: 0,
+          responseHeaders: 'raw',
+        })
+        const headers = readHeaders(response.headers as unknown as readonly (string | Buffer)[])
+        const body = await readBody(response.body, headers, request.bodyBytes)
+        return { status: response.statusCode, headers, body, durationMs: performance.now() - startedMs }
+      } catch (thrown) {
+        throw ending.signal.aborted ? timedOut(request) : readable(thrown)
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+    close() {
+      void agent?.destroy()
+      agent = undefined
+    },
+  }
+}
+
+/** Names in lower case; several of a name become one text. `set-cookie` would not survive that and is left out. */
+function readHeaders(raw: readonly (string | Buffer)[]): Record<string, string> {
+  const headers = new Map<string, string>()
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = String(raw[index]).toLowerCase()
+    const value = Buffer.isBuffer(raw[index + 1])
+      ? (raw[index + 1] as Buffer).toString('latin1')
+      : String(raw[index + 1])
+    if (name === 'set-cookie' || name === '__proto__') continue
+    headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value)
+  }
+  return Object.fromEntries(headers)
+}
+
+const decoders = new Map([
+  ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+  ['br', promisify(brotliDecompress)],
+])
+
+type Body = AsyncIterable<Buffer> & { destroy(): unknown; dump(options: { limit: number }): Promise<void> }
+
+/** With nothing granted, the body is not read at all; a health check needs only the status. */
+async function readBody(body: Body, headers: Record<string, string>, allowedBytes: number): Promise<string> {
+  if (allowedBytes === 0) {
+    await body.dump({ limit: 16 * 1024 })
+    return ''
+  }
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += chunk.length
+    // Leaving the loop destroys the stream, and with it the connection.
+    if (bytes > allowedBytes) throw tooLarge(allowedBytes)
+    chunks.push(chunk)
+  }
+  const whole = Buffer.concat(chunks)
+  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity'
+  if (encoding === 'identity' || whole.length === 0) return whole.toString('utf8')
+  const decode = decoders.get(encoding)
+  if (decode === undefined)
+    throw new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.net: the answer is encoded as ${encoding.slice(0, 40)}`)
+  const decoded = await decode(whole, { maxOutputLength: allowedBytes }).catch((thrown: { code?: string }) => {
+    if (thrown.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(allowedBytes)
+    throw new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.net: the answer is not ${encoding} as it says`)
+  })
+  return decoded.toString('utf8')
+}
+
+const tooLarge = (bytes: number) =>
+  new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.net: the answer is larger than ${bytes / 1024} KB (maxBodyKb)`)
+const blocked = (host: string) =>
+  new OrchestryError(
+    'ORC_NET_BLOCKED_ADDRESS',
+    `ctx.net: ${host} leads to an address that is not granted ("addresses")`,
+  )
+const unreachable = (why: string) => new OrchestryError('ORC_NET_UNREACHABLE', `ctx.net: ${why}`)
+const timedOut = ({ url, timeoutMs }: HttpRequest) =>
+  new OrchestryError('ORC_NET_TIMEOUT', `ctx.net: no whole answer from ${url.host} within ${Math.round(timeoutMs)} ms`)
+
+/** Errors of the client in few fixed words: a foreign text could hold anything. */
+function readable(thrown: unknown): OrchestryError {
+  if (thrown instanceof OrchestryError) return thrown
+  const code = (thrown as { code?: unknown }).code
+  if (code === 'ECONNREFUSED') return unreachable('the connection was refused')
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') return new OrchestryError('ORC_NET_TIMEOUT', 'ctx.net: no connection in time')
+  if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW')
+    return new OrchestryError(
+      'ORC_CAPABILITY_LIMIT',
+      `ctx.net: the answer's headers are larger than ${headerBytes / 1024} KB`,
+    )
+  if (thrown instanceof AggregateError) return readable(thrown.errors[0])
+  return unreachable(typeof code === 'string' ? `the request failed (${code})` : messageOf(thrown).slice(0, 100))
+}
