@@ -1,0 +1,79 @@
+/** What `/metrics` shows: made anew from the rooms at every scrape, so that what is gone has no series any more. */
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { Apps } from '../apps/app.ts'
+import type { Clock } from '../clock.ts'
+import type { Plugins } from '../plugins/plugins.ts'
+import type { Reconciler } from '../reconcile/reconcile.ts'
+import type { Scaling } from '../scaling/decision.ts'
+import { describeApps } from './expose-apps.ts'
+import { describePlugins } from './expose-plugins.ts'
+import type { Metrics } from './metrics.ts'
+
+export interface Exposition {
+  /** In the Prometheus text format. */
+  text(): Promise<string>
+  readonly contentType: string
+  stop(): void
+}
+
+export interface ExpositionDeps {
+  apps: Pick<Apps, 'list' | 'get' | 'onChange'>
+  reconciler: Pick<Reconciler, 'status'>
+  metrics: Pick<Metrics, 'snapshot'>
+  plugins: Pick<Plugins, 'list'>
+  scaling: Pick<Scaling, 'onDecision'>
+  clock: Pick<Clock, 'now'>
+}
+
+export function createExposition(deps: ExpositionDeps): Exposition {
+  const registry = new Registry()
+  const setApps = describeApps(registry)
+  const setPlugins = describePlugins(registry)
+  const setProcess = describeProcess(registry)
+  const stopCounting = countDecisions(registry, deps)
+  return {
+    text() {
+      setApps(deps)
+      setPlugins(deps.plugins.list())
+      setProcess()
+      return registry.metrics()
+    },
+    contentType: registry.contentType,
+    stop: stopCounting,
+  }
+}
+
+/** Decisions are counted as they are made; an app that is deleted takes its counts with it. */
+function countDecisions(registry: Registry, { apps, scaling }: Pick<ExpositionDeps, 'apps' | 'scaling'>): () => void {
+  const decisions = new Counter({
+    name: 'orchestry_scaling_decisions_total',
+    help: 'Decisions made about an app since the start',
+    labelNames: ['app', 'action'],
+    registers: [registry],
+  })
+  const endCounting = scaling.onDecision(({ app, action }) => {
+    if (apps.get(app) !== undefined) decisions.inc({ app, action })
+  })
+  const endForgetting = apps.onChange(({ name, record }) => {
+    if (record !== undefined) return
+    for (const action of ['out', 'in', 'hold']) decisions.remove({ app: name, action })
+  })
+  return () => {
+    endCounting()
+    endForgetting()
+  }
+}
+
+function describeProcess(registry: Registry): () => void {
+  const registers = [registry]
+  const memory = new Gauge({ name: 'process_resident_memory_bytes', help: 'Memory of this process', registers })
+  const cpu = new Counter({ name: 'process_cpu_seconds_total', help: 'CPU time of this process', registers })
+  const start = new Gauge({ name: 'process_start_time_seconds', help: 'When this process began', registers })
+  start.set(Math.round(performance.timeOrigin / 1000))
+  return () => {
+    memory.set(process.memoryUsage.rss())
+    const { user, system } = process.cpuUsage()
+    cpu.reset()
+    cpu.inc((user + system) / 1e6)
+  }
+}
