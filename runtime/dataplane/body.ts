@@ -24,9 +24,10 @@ export function requestBody(owner: BodyOwner): Readable | null {
     isFlowing = true
     owner.isBodyTouched = true
     if (request.headers.expect?.toLowerCase() === '100-continue') owner.response.writeContinue()
-    request.on('data', onData).once('end', onEnd).once('error', onError)
+    request.on('data', onData).once('end', onEnd).on('error', onError)
     body.once('close', () => {
-      request.off('data', onData).off('end', onEnd).off('error', onError)
+      // Its error keeps a listener: one that is on its way would otherwise find nobody and end the process.
+      request.off('data', onData).off('end', onEnd)
       // What the endpoint did not want is read and dropped, so that the connection can go on.
       request.resume()
     })

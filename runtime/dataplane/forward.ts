@@ -116,6 +116,7 @@ function handlerOf(exchange: Exchange, outcome: Outcome): Dispatcher.DispatchHan
   const { response, onUpgrade } = exchange
   let isSent = false
   let isAnswered = false
+  let isFlushed = false
   return {
     onRequestStart(controller) {
       isSent = true
@@ -132,11 +133,17 @@ function handlerOf(exchange: Exchange, outcome: Outcome): Dispatcher.DispatchHan
       isAnswered = true
       outcome.onAnswer(status)
       response.on('drain', () => controller.resume())
+      // Together with the body where that came with them, else now: an event stream may be silent for long.
+      setImmediate(() => {
+        if (!isFlushed && !response.destroyed) response.flushHeaders()
+      })
     },
     onResponseData(controller, chunk) {
+      isFlushed = true
       if (!response.write(chunk)) controller.pause()
     },
     onResponseEnd() {
+      isFlushed = true
       outcome.onEnd()
       response.end()
     },
