@@ -45,6 +45,7 @@ export interface LogLine {
 }
 
 export type DriverEvent =
+  /** An instance ended that this driver was not asked to stop. The next `list` reports it too, once. */
   | { readonly type: 'exited'; readonly instance: Instance }
   /** The driver's view may have holes: list again. */
   | { readonly type: 'resync' }
