@@ -1,4 +1,5 @@
 /** Real process drivers on a folder of their own, for tests: everything they leave is killed by its mark and removed. */
+import type { TestContext } from 'node:test'
 import { systemClock } from '../../runtime/clock.ts'
 import type { Driver, StartRequest } from '../../runtime/drivers/driver.ts'
 import { createProcFs } from '../../runtime/drivers/proc-fs.ts'
@@ -14,6 +15,17 @@ export interface ProcessHarness {
   /** pids that carry the owner's mark, whoever started them. */
   pids(): Promise<number[]>
   dispose(): Promise<void>
+}
+
+/** A harness for one test, with a driver that is closed after it. */
+export async function openDriver(test: Pick<TestContext, 'after'>): Promise<ProcessHarness & { driver: Driver }> {
+  const machine = await processHarness()
+  const driver = machine.open()
+  test.after(async () => {
+    await driver.close({ keep: false })
+    await machine.dispose()
+  })
+  return { ...machine, driver }
 }
 
 export async function processHarness(): Promise<ProcessHarness> {

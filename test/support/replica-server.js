@@ -102,7 +102,8 @@ server.on('error', (error) => {
 process.on('SIGTERM', () => {
   if (env.IGNORE_SIGTERM) return
   server.close(() => process.exit(0))
-  server.closeIdleConnections()
+  // Connections that clients keep alive become idle as their last request ends, and would hold the server open for seconds.
+  setInterval(() => server.closeIdleConnections(), 10)
 })
 if (env.EXIT_AFTER_MS) setTimeout(() => process.exit(number(env.EXIT_CODE, 0)), Number(env.EXIT_AFTER_MS))
 

@@ -12,11 +12,13 @@ export interface WaitOptions {
   readonly what?: string
 }
 
+type Truthy<T> = NonNullable<Exclude<T, false | 0 | ''>>
+
 /**
  * Calls `condition` until it returns (or resolves with) something truthy, and resolves with that.
  * A condition that throws counts as "not yet": its last error is the cause of the error on timeout.
  */
-export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitOptions = {}): Promise<NonNullable<T>> {
+export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitOptions = {}): Promise<Truthy<T>> {
   const { timeoutMs = 5_000, everyMs = 10, what } = options
   const startedAt = performance.now()
   let last: unknown
@@ -25,7 +27,7 @@ export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitO
     try {
       last = await condition()
       lastError = undefined
-      if (last) return last as NonNullable<T>
+      if (last) return last as Truthy<T>
     } catch (error) {
       lastError = error
     }
