@@ -29,7 +29,7 @@ export interface DataplaneDeps {
 
 const pingMs = 1_000
 /** A machine that is short of CPU is slow to answer; killing its proxy would only add to that. */
-const missedPingsAreDeaf = 2
+const missedPingsAreDeaf = 3
 const drainMs = 10_000
 const firstBackoffMs = 100
 const longestBackoffMs = 5_000
@@ -203,8 +203,8 @@ export function createDataplane(deps: DataplaneDeps): Dataplane {
       remembered.delete(app)
       await link().remove(app)
     },
-    status: (app) => link().status(app),
-    traffic: () => link().traffic(),
+    status: async (app) => link().status(app),
+    traffic: async () => link().traffic(),
     async start() {
       if (stopping) return
       const controller = new AbortController()

@@ -19,6 +19,7 @@ export interface Link {
 }
 
 const callTimeoutMs = 2_000
+const pingTimeoutMs = 1_000
 
 export function createLink(socketPath: string): Link {
   const calls = new Pool('http://dataplane', {
@@ -31,12 +32,17 @@ export function createLink(socketPath: string): Link {
   const watcher = new Client('http://dataplane', { socketPath, headersTimeout: callTimeoutMs, bodyTimeout: 0 })
   let isClosed = false
 
-  const call = async (method: 'GET' | 'PUT' | 'POST' | 'DELETE', path: string, body?: unknown) => {
+  const call = async (
+    method: 'GET' | 'PUT' | 'POST' | 'DELETE',
+    path: string,
+    body?: unknown,
+    timeoutMs = callTimeoutMs,
+  ) => {
     try {
       const response = await calls.request({
         method,
         path,
-        signal: AbortSignal.timeout(callTimeoutMs),
+        signal: AbortSignal.timeout(timeoutMs),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
       return { status: response.statusCode, body: (await response.body.json()) as unknown }
@@ -56,7 +62,7 @@ export function createLink(socketPath: string): Link {
   const pathOf = (app: string) => `/upstreams/${encodeURIComponent(app)}`
 
   return {
-    ping: async () => expect('answer a ping', await call('GET', '/ping'), 200) as Pong,
+    ping: async () => expect('answer a ping', await call('GET', '/ping', undefined, pingTimeoutMs), 200) as Pong,
     async put(upstream) {
       expect(`take the upstream of ${upstream.app}`, await call('PUT', pathOf(upstream.app), upstream), 200)
     },

@@ -60,5 +60,5 @@ process.on('SIGHUP', () => {})
 clock.every(upkeepMs, () => void upkeep())
 await control.listen()
 log.info({ pid: process.pid, at: new Date().toISOString(), build }, 'proxy started')
-// Written now, because a process that is killed writes nothing, and its successor should start in half the time.
-flushCompileCache()
+// Not only at the end, because a process that is killed writes nothing, and its successor should start in half the time.
+clock.after(upkeepMs / 5, flushCompileCache)
