@@ -1,6 +1,5 @@
 /** A partial change of the section `scaling`, merged into a stored spec so that its text goes on telling the truth. Pure. */
 import { isDeepStrictEqual } from 'node:util'
-import { stringify } from 'yaml'
 import { OrchestryError } from '../errors.ts'
 import { rewriteAliases } from './aliases.ts'
 import type { App } from './app.ts'
@@ -108,10 +107,11 @@ function replaceSection({ source, after }: Rewriting): string | undefined {
 }
 
 function writeAnew({ source, after }: Rewriting): string {
+  const { document, format } = readSource(source)
   const plain = plainOf(after)
-  return readSource(source).format === 'json'
-    ? `${JSON.stringify(plain, null, 2)}\n`
-    : stringify(plain, { lineWidth: 0 })
+  if (format === 'json') return `${JSON.stringify(plain, null, 2)}\n`
+  document.contents = document.createNode(plain)
+  return document.toString({ lineWidth: 0 })
 }
 
 /** Pointers to the smallest parts that differ. */
