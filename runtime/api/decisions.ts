@@ -6,7 +6,7 @@ import { json } from './reply.ts'
 import { DecisionList } from './shapes.ts'
 
 const page = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 50 })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
   before: Type.Optional(
     Type.String({ minLength: 1, maxLength: 128, description: 'the id that the page before ended with' }),
   ),

@@ -62,8 +62,10 @@ export function mountEvents(api: Api, deps: ApiDeps, streams: Streams): void {
     const found = await events.list({ ...given(wanted), limit })
     return json({ events: found, next: found.at(-1)?.id })
   }
-  const follow = (c: Context<ApiEnv>, wanted: Wanted) => {
+  const follow = async (c: Context<ApiEnv>, wanted: Wanted) => {
     const after = c.req.header('last-event-id') ?? wanted.after
+    // An id that is none is refused here, while there is still a status line to do it with.
+    if (after !== undefined) await events.list({ after, limit: 1 })
     return streams.open(c, (sink) => followEvents(deps, { ...wanted, after }, sink))
   }
   const nameOf = (c: Context<ApiEnv>) => apps.require(c.req.param('app') ?? '').app.name

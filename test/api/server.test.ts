@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { createApi } from '../../runtime/api/app.ts'
 import type { ApiDeps } from '../../runtime/api/deps.ts'
 import { type ApiServer, type ListenOptions, listen } from '../../runtime/api/server.ts'
+import { OrchestryError } from '../../runtime/errors.ts'
 import { createFakeRooms, type FakeRooms } from '../support/fake-rooms.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -259,6 +260,16 @@ test('a stream without a last id begins now, and keeps to its app and its type',
   assert.deepEqual(idsIn(reader.text()), [wanted.id])
   const data = /^data: (.*)$/m.exec(reader.text())?.[1] ?? ''
   assert.deepEqual(JSON.parse(data), wanted)
+})
+
+test('a last id that is none is refused before the stream begins', async (t) => {
+  const list: ApiDeps['events']['list'] = async ({ after }) => {
+    if (after === undefined || /^\d+$/.test(after)) return []
+    throw new OrchestryError('ORC_API_VALIDATION', `${after} is not the id of an event.`)
+  }
+  const { url } = await serve(t, { events: { list, subscribe: () => () => {} } })
+  const response = await fetch(`${url}/api/v1/events/stream`, { headers: { 'last-event-id': 'x' } })
+  assert.deepEqual([response.status, ((await response.json()) as { code: string }).code], [400, 'ORC_API_VALIDATION'])
 })
 
 test('the stream for pages brings a snapshot at once and then one each second', async (t) => {
