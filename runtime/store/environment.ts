@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { open, type RangeOptions } from 'lmdb'
 import { OrchestryError } from '../errors.ts'
+import { normal } from './key.ts'
 import type { Step } from './prepared.ts'
 import type { Entry, Key, Range } from './store.ts'
 
@@ -23,9 +24,9 @@ export function openEnvironment(path: string, options: { readOnly: boolean }) {
     readOnly: options.readOnly,
   })
   return {
-    revisionOf: (key: Key): number => db.getEntry([...key])?.version ?? 0,
+    revisionOf: (key: Key): number => db.getEntry(normal(key))?.version ?? 0,
     get<V>(key: Key): Entry<V> | undefined {
-      const found = db.getEntry([...key])
+      const found = db.getEntry(normal(key))
       return found && decode<V>(path, key, found.value, found.version ?? 0)
     },
     list<V>(range: Range): Entry<V>[] {
@@ -48,7 +49,7 @@ export function openEnvironment(path: string, options: { readOnly: boolean }) {
     verify(): void {
       let found = 0
       for (const { key, value, version } of db.getRange({ versions: true })) {
-        decode(path, keyOf(key), value, version ?? 0)
+        check(path, keyOf(key), value, version ?? 0)
         found += 1
       }
       const { entryCount } = db.getStats() as { entryCount?: number }
@@ -62,8 +63,8 @@ export function openEnvironment(path: string, options: { readOnly: boolean }) {
 const afterEverything = new Uint8Array([0xff])
 
 function boundsOf({ prefix, from = [], to, limit, reverse = false }: Range): RangeOptions {
-  const low = [...prefix, ...from]
-  const high = to === undefined ? [...prefix, afterEverything] : [...prefix, ...to]
+  const low = normal([...prefix, ...from])
+  const high = to === undefined ? [...normal(prefix), afterEverything] : normal([...prefix, ...to])
   const bounds = reverse
     ? { start: high, exclusiveStart: true, ...(low.length > 0 ? { end: low, inclusiveEnd: true } : {}) }
     : { ...(low.length > 0 ? { start: low } : {}), end: high }
@@ -80,15 +81,20 @@ function encode(name: string, json: string, revision: number): string {
 }
 
 function checksum(name: string, json: string, revision: number): string {
-  return crc32(`${revision}${name}${json}`).toString(16).padStart(8, '0')
+  return crc32(json, crc32(`${revision}${name}`))
+    .toString(16)
+    .padStart(8, '0')
 }
 
 function decode<V>(path: string, key: Key, text: string, revision: number): Entry<V> {
+  check(path, key, text, revision)
+  return { key: [...key], value: JSON.parse(text.slice(8)) as V, revision }
+}
+
+function check(path: string, key: Key, text: string, revision: number): void {
   const name = JSON.stringify(key)
-  const json = text.slice(8)
-  if (text.slice(0, 8) !== checksum(name, json, revision))
-    throw corrupt(path, `the record ${name} does not fit its checksum`)
-  return { key: [...key], value: JSON.parse(json) as V, revision }
+  if (text.startsWith(checksum(name, text.slice(8), revision))) return
+  throw corrupt(path, `the record ${name} does not fit its checksum`)
 }
 
 export function corrupt(path: string, why: string, cause?: unknown): OrchestryError {

@@ -39,6 +39,11 @@ function refuse(key: Key, wanted: string): never {
   throw new OrchestryError('ORC_STORE_FAILED', `${shown} is not a key: ${wanted}. Nothing was written.`)
 }
 
+/** A copy without negative zeros, which would have a place of their own. */
+export function normal(key: Key): KeyPart[] {
+  return key.map((part) => (part === 0 ? 0 : part))
+}
+
 /** Part by part: numbers before texts, texts by code point, a prefix before what it begins. */
 export function compareKeys(a: Key, b: Key): number {
   const shared = Math.min(a.length, b.length)

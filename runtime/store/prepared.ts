@@ -1,6 +1,6 @@
 /** Writes made ready before they wait: checked, and their values as text, so that nobody can change them afterwards. */
 import { messageOf, OrchestryError } from '../errors.ts'
-import { checkKey } from './key.ts'
+import { checkKey, normal } from './key.ts'
 import type { Change, Key, Write } from './store.ts'
 
 export interface PreparedWrite {
@@ -23,7 +23,7 @@ export function prepare(writes: readonly Write[]): PreparedWrite[] {
     const isPut = 'put' in write
     const given = isPut ? write.put : write.delete
     checkKey(given)
-    const key = given.map((part) => (part === 0 ? 0 : part))
+    const key = normal(given)
     const expected = write.expectedRevision === undefined ? {} : { expectedRevision: write.expectedRevision }
     const prepared = { key, name: JSON.stringify(key), ...expected }
     return isPut ? { ...prepared, json: jsonOf(key, write.value) } : prepared
