@@ -54,6 +54,7 @@ export async function createApps(deps: {
     if (previous && previous.app !== record?.app) routes.release(previous.app, record?.app)
     sorted = undefined
     const change = { name, ...(record && { record }), ...(previous && { previous }) }
+    // Listeners only mark what they know as out of date; none of them acts, waits or throws here.
     for (const listener of [...listeners]) listener(change)
   }
 
@@ -115,9 +116,10 @@ export async function createApps(deps: {
 
   function setState(name: string, change: Partial<Stored>, type?: EventType, data?: Record<string, unknown>) {
     return inTurn(name, async () => {
-      const { revision, ...stored } = require(name)
+      const before = require(name)
+      const { revision: _, ...stored } = before
       const changed = { ...stored, ...change }
-      if (isDeepStrictEqual(changed, stored)) return { ...stored, revision }
+      if (isDeepStrictEqual(changed, stored)) return before
       const record = await put({ ...changed, updatedAtMs: clock.now() })
       if (type) tell(type, record, data)
       return record
@@ -153,20 +155,19 @@ export async function createApps(deps: {
         show(name, undefined)
         tell('app.deleted', record)
       }),
-    setDesired(name, replicas) {
-      if (!Number.isInteger(replicas))
-        throw new OrchestryError(
-          'ORC_API_VALIDATION',
-          `replicas must be a whole number, not ${replicas}. Nothing was changed.`,
-        )
-      return inTurn(name, async () => {
-        const { revision, ...stored } = require(name)
-        const desired = clamp(replicas, stored.app)
-        return desired === stored.desired
-          ? { ...stored, revision }
-          : put({ ...stored, desired, updatedAtMs: clock.now() })
-      })
-    },
+    setDesired: (name, replicas) =>
+      inTurn(name, async () => {
+        if (!Number.isInteger(replicas))
+          throw new OrchestryError(
+            'ORC_API_VALIDATION',
+            `replicas must be a whole number, not ${replicas}. Nothing was changed.`,
+          )
+        const record = require(name)
+        const desired = clamp(replicas, record.app)
+        if (desired === record.desired) return record
+        const { revision: _, ...stored } = record
+        return put({ ...stored, desired, updatedAtMs: clock.now() })
+      }),
     setRunning: (name, isRunning) => setState(name, { isRunning }, isRunning ? 'app.started' : 'app.stopped'),
     setPaused: (name, paused) =>
       setState(name, { paused }, paused === 'none' ? 'app.resumed' : 'app.paused', { paused }),

@@ -293,7 +293,7 @@ test('what is desired stays within the bounds and is a whole number', async (t) 
   assert.equal((await apps.setDesired('shop', 99)).desired, 4)
   assert.equal((await apps.setDesired('shop', -1)).desired, 2)
   for (const replicas of [1.5, Number.NaN, Number.POSITIVE_INFINITY])
-    assert.throws(() => apps.setDesired('shop', replicas), refusedWith('ORC_API_VALIDATION'))
+    await assert.rejects(apps.setDesired('shop', replicas), refusedWith('ORC_API_VALIDATION'))
 })
 
 test('starting, stopping and pausing are told once, and only when they change something', async (t) => {
