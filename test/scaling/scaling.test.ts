@@ -138,29 +138,6 @@ describe('a tick', () => {
     assert.deepEqual(seen, { queue: ['queueDepth'], all: ['rps', 'queueDepth'] })
   })
 
-  it('a plugin with decideAll alone gets its apps in lists', async (test) => {
-    const world = started(test, (it) => {
-      for (let index = 0; index < 130; index += 1) it.add(`app${index}`)
-      it.scaler('a', () => size(2), { functions: ['decideAll'] })
-    })
-    await world.clock.advance(50)
-    assert.deepEqual(world.calls, [{ instance: 'a', fn: 'decideAll', items: 2 }])
-    assert.equal(world.desired('app129'), 2)
-  })
-
-  it('a list of the wrong length is an error for all of its apps', async (test) => {
-    const world = started(test, (it) => {
-      it.add('shop')
-      it.add('blog')
-      it.scaler('a', ({ app }) => (app.name === 'blog' ? new Error('one is missing') : size(5)), {
-        functions: ['decideAll'],
-      })
-    })
-    await world.clock.advance(50)
-    assert.equal(world.desired('shop'), 1)
-    assert.match(world.scaling.latest('shop')?.reason ?? '', /asked for 2 votes and gave 1/)
-  })
-
   it('when the store refuses, nothing moves, and the next tick decides again', async (test) => {
     const world = started(test, (it) => {
       it.add('shop')

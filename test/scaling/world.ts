@@ -88,17 +88,7 @@ export function createWorld(options: { tickMs?: number; from?: World } = {}): Wo
             }
             return { ok: true, value }
           }
-          answers.set(
-            instance,
-            await Promise.all(
-              fn === 'decide'
-                ? items.map(answer)
-                : (items as unknown[][]).map(async (list): Promise<Answer<unknown>> => {
-                    const all = await Promise.all(list.map(answer))
-                    return { ok: true, value: all.flatMap((one) => (one.ok ? [one.value] : [])) }
-                  }),
-            ),
-          )
+          answers.set(instance, await Promise.all(items.map(answer)))
         }),
       )
       return answers
