@@ -18,7 +18,7 @@ export type Write =
 
 export interface Range {
   readonly prefix: Key
-  /** First and last (exclusive) key within the prefix. */
+  /** First key, and the one before which to end: the parts that follow the prefix. */
   readonly from?: Key
   readonly to?: Key
   readonly limit?: number
