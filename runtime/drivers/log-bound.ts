@@ -1,8 +1,10 @@
 /**
  * Keeps the logs of all running replicas within their bound. Every log is looked at once a second; between, the free space of the
- * disk is, because it is one cheap question for all of them and shows a flood within a tenth of a second.
- * So one stream holds at most twice its share, plus what its replica can write in 0.1 s (about 100 MB from memory speed)
- * and, for that moment, `unnoticedBytes` over all replicas.
+ * disk is, because it is one cheap question for all of them and shows a flood within a tenth of a second. While something floods,
+ * every log is looked at ten times a second.
+ * So one stream holds at most twice its share, plus what its replica can write in 0.1 s (a few tens of megabytes on a disk), and
+ * for the moment until a flood is noticed `unnoticedBytes` over all replicas, or what is written in one second where others free
+ * as much space as the flood takes.
  */
 import { statfs } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
@@ -15,8 +17,8 @@ const checkMs = 1000
 const unnoticedBytes = 16 * 1024 * 1024
 
 export interface LogBound {
-  /** Cuts each of the files that has outgrown its share. Never throws. */
-  check(paths: Iterable<string>): Promise<void>
+  /** Cuts each of the files that has outgrown its share; whether there was one. Never throws. */
+  check(paths: Iterable<string>): Promise<boolean>
   start(): void
   stop(): void
 }
@@ -33,23 +35,26 @@ export function createLogBound(deps: {
   const busy = new Set<string>()
   let stopTimer: (() => void) | undefined
   let isLooking = false
+  let isFlooding = false
   let lastCheckMs = 0
   let lastFreeBytes = Number.POSITIVE_INFINITY
 
-  const checkOne = async (path: string) => {
-    if (busy.has(path)) return
+  /** Whether it had to be cut. */
+  const checkOne = async (path: string): Promise<boolean> => {
+    if (busy.has(path)) return false
     busy.add(path)
     try {
-      if ((await sizeOf(path)) > shareBytes) await cutLog(path, shareBytes)
+      if ((await sizeOf(path)) <= shareBytes) return false
+      await cutLog(path, shareBytes)
+      return true
     } catch (error) {
       log.warn({ path, error: messageOf(error) }, 'a replica log could not be cut')
+      return false
     } finally {
       busy.delete(path)
     }
   }
-  const check = async (paths: Iterable<string>) => {
-    await Promise.all(Array.from(paths, checkOne))
-  }
+  const check = async (paths: Iterable<string>) => (await Promise.all(Array.from(paths, checkOne))).includes(true)
   const freeBytes = async () => {
     const disk = await statfs(dir).catch(() => undefined)
     return disk ? disk.bavail * disk.bsize : lastFreeBytes
@@ -59,8 +64,9 @@ export function createLogBound(deps: {
     isLooking = true
     try {
       const free = await freeBytes()
-      if (lastFreeBytes - free < unnoticedBytes && clock.monotonic() - lastCheckMs < checkMs) return
-      await check(deps.paths())
+      const isFilling = lastFreeBytes - free >= unnoticedBytes
+      if (!isFilling && !isFlooding && clock.monotonic() - lastCheckMs < checkMs) return
+      isFlooding = await check(deps.paths())
       lastCheckMs = clock.monotonic()
       lastFreeBytes = await freeBytes()
     } finally {
