@@ -36,6 +36,9 @@ export interface Capability<K extends CapabilityKind = CapabilityKind> {
   use(grant: GrantOf<K>, caller: Caller): CapabilityUse
 }
 
+/** A capability of whatever kind: each one only ever gets grants of its own kind, which the table sees to. */
+export type AnyCapability = { [K in CapabilityKind]: Capability<K> }[CapabilityKind]
+
 /** How often a binding was used, for `plugin show` and for narrowing grants. */
 export interface CapabilityUsage {
   readonly binding: string

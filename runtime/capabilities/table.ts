@@ -3,14 +3,25 @@ import type { CapabilityKind, CapabilityRecord } from '@orchestry/sdk'
 import { type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { parseUntrustedJson } from '../sandbox/json.ts'
-import type { Bound, Caller, Capability, CapabilityTable, CapabilityUse, Operation, Violation } from './capability.ts'
+import type {
+  AnyCapability,
+  Bound,
+  Caller,
+  Capability,
+  CapabilityTable,
+  CapabilityUse,
+  Operation,
+  Violation,
+} from './capability.ts'
 
 /** A refusal of what is not granted, as against a failure of what is. */
 const refusals: ReadonlySet<ErrorCode> = new Set(['ORC_CAPABILITY_DENIED', 'ORC_NET_BLOCKED_ADDRESS'])
 const shownLength = 300
 
-export function createCapabilities(list: readonly Capability[]): CapabilityTable {
-  const byKind = new Map<string, Capability>(list.map((capability) => [capability.kind, capability]))
+export function createCapabilities(list: readonly AnyCapability[]): CapabilityTable {
+  const byKind = new Map<string, Capability>(
+    list.map((capability) => [capability.kind, capability as unknown as Capability]),
+  )
   const require = (kind: CapabilityKind): Capability => {
     const found = byKind.get(kind)
     if (found !== undefined) return found

@@ -10,3 +10,17 @@ export interface Metrics {
   metricNames(app: string): string[]
   forget(app: string): void
 }
+
+/** What the runtime measures itself for every app; no plugin may write these names through `ctx.metrics`. */
+export const coreMetrics = [
+  'cpuPercent',
+  'memoryPercent',
+  'rps',
+  'latencyP50Ms',
+  'latencyP95Ms',
+  'latencyP99Ms',
+  'activeConnections',
+  'errorPercent',
+  'healthyReplicas',
+  'replicas',
+] as const

@@ -4,7 +4,7 @@
  *
  * Everything it uses of the language is taken into constants first; after `harden` the originals are frozen anyway.
  */
-import { capabilityOperations } from '../../../sdk/operations.ts'
+import { capabilityOperations } from '@orchestry/sdk/operations'
 import { harden } from './harden.ts'
 
 /** Sends one text out: `r` = answer of a call, `h` = host call. Throws when a bound is reached. */

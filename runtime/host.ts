@@ -1,0 +1,282 @@
+/** The composition root: builds every room, hands each its collaborators, starts and stops them in order. */
+import { join } from 'node:path'
+import { createApi } from './api/app.ts'
+import { type ApiServer, listen } from './api/server.ts'
+import { createApps } from './apps/registry.ts'
+import { createBalancing } from './balancing/publish.ts'
+import { createAppsCapability } from './capabilities/apps.ts'
+import { clockCapability } from './capabilities/clock.ts'
+import { createEventsCapability } from './capabilities/events.ts'
+import { createKvCapability } from './capabilities/kv.ts'
+import { createPluginLogs } from './capabilities/log.ts'
+import { createMetricsCapability } from './capabilities/metrics.ts'
+import { createNetCapability } from './capabilities/net.ts'
+import { createProxyCapability } from './capabilities/proxy.ts'
+import { randomCapability } from './capabilities/random.ts'
+import { createCapabilities } from './capabilities/table.ts'
+import { createTimersCapability } from './capabilities/timers.ts'
+import { systemClock } from './clock.ts'
+import type { Config } from './config.ts'
+import { openDataDir } from './data-dir.ts'
+import { createDataplane } from './dataplane/client.ts'
+import type { Driver, LogLine } from './drivers/driver.ts'
+import { createProcessDriver } from './drivers/process.ts'
+import { createEventDelivery } from './events/delivery.ts'
+import { eventTypes } from './events/events.ts'
+import { createEvents } from './events/log.ts'
+import { createHealth } from './health/prober.ts'
+import { createCaller } from './hooks/caller.ts'
+import { createHooks } from './hooks/disciplines.ts'
+import type { Log } from './log.ts'
+import { createCollector } from './metrics/collector.ts'
+import { createExposition } from './metrics/exposition.ts'
+import { coreMetrics } from './metrics/metrics.ts'
+import { createMetrics } from './metrics/registry.ts'
+import { createPlugins } from './plugins/lifecycle.ts'
+import { createReconciler } from './reconcile/reconciler.ts'
+import { createSandbox } from './sandbox/supervisor.ts'
+import { appView } from './scaling/app-view.ts'
+import { createDecisionLog } from './scaling/decision-log.ts'
+import { createScaling } from './scaling/scaling.ts'
+import { createLmdbStore } from './store/lmdb.ts'
+
+export interface Host {
+  readonly url: string
+  /** Where apps' traffic comes in. */
+  readonly proxyUrl: string
+  /** Plugins that should serve and do not, for the words at the start. */
+  readonly problems: readonly string[]
+  /** What was asked to end; safe to call twice, and after half a start. */
+  stop(options?: { keep: boolean }): Promise<void>
+}
+
+/** Undoes what was started, newest first; one that fails does not keep the others from ending. */
+function createUndoing(log: Log) {
+  const steps: { what: string; undo: () => unknown }[] = []
+  return {
+    add(what: string, undo: () => unknown) {
+      steps.push({ what, undo })
+    },
+    async run() {
+      for (const { what, undo } of steps.splice(0).reverse()) {
+        try {
+          await undo()
+        } catch (error) {
+          log.error({ error: String(error) }, `${what} did not end cleanly`)
+        }
+      }
+    },
+  }
+}
+
+/** @throws OrchestryError when something that everything needs cannot be had; what was started until then is undone. */
+export async function startHost(config: Config, log: Log): Promise<Host> {
+  const undoing = createUndoing(log)
+  let keep = config.onExit === 'keep'
+  try {
+    return await build()
+  } catch (error) {
+    keep = true
+    await undoing.run()
+    throw error
+  }
+
+  async function build(): Promise<Host> {
+    const clock = systemClock
+    const dataDir = await openDataDir(config.dataDir)
+    undoing.add('the data directory', () => dataDir.release())
+    const store = await createLmdbStore({ path: join(dataDir.path, 'state'), clock, log })
+    undoing.add('the store', () => store.close())
+    const events = createEvents({ store, clock, log })
+    undoing.add('the event log', () => events.stop())
+    const metrics = createMetrics({ clock })
+
+    const drivers = new Map<string, Driver>()
+    const processDriver = createProcessDriver({ dataDir: dataDir.path, ownerId: dataDir.ownerId, clock, log })
+    drivers.set(processDriver.name, processDriver)
+    undoing.add('the process driver', () => processDriver.close({ keep }))
+    const apps = await createApps({ store, clock, events, drivers: [...drivers.keys()] })
+
+    const dataplane = createDataplane({
+      dataDir: dataDir.path,
+      host: config.proxyHost,
+      port: config.proxyPort,
+      clock,
+      log,
+      events,
+    })
+    undoing.add('the embedded proxy', () => dataplane.stop({ keep }))
+
+    let server: ApiServer | undefined
+    const sandbox = await createSandbox({ dataDir: dataDir.path, clock, log })
+    undoing.add('the sandbox', () => sandbox.close())
+    const pluginLogs = createPluginLogs({ log, clock })
+    const capabilities = createCapabilities([
+      createNetCapability({
+        clock,
+        ownListeners: () => [
+          { host: config.host, port: server?.port ?? config.port },
+          { host: config.proxyHost, port: dataplane.address()?.port ?? config.proxyPort },
+        ],
+      }),
+      createProxyCapability(dataplane),
+      createKvCapability({ store }),
+      pluginLogs.capability,
+      clockCapability,
+      randomCapability,
+      createTimersCapability({ clock }),
+      createEventsCapability({ events, clock, coreTypes: eventTypes }),
+      createAppsCapability({
+        views: () => apps.list().map((record) => appView(record, reconciler.status(record.app.name).serving)),
+        scale: async (app, replicas, reason, { instance }) => {
+          await scaling.scaleByHand(app, replicas, `${instance}: ${reason}`)
+        },
+      }),
+      createMetricsCapability({ metrics, clock, coreMetrics, hasApp: (name) => apps.get(name) !== undefined }),
+    ])
+    const caller = createCaller({
+      clock,
+      onIncident: ({ plugin, version: _version, ...incident }) => plugins.recordIncident(plugin, incident),
+    })
+    const plugins = createPlugins({
+      sandbox,
+      store,
+      dataDir: dataDir.path,
+      capabilities,
+      events,
+      clock,
+      log,
+      builtinDirs: config.builtinDirs,
+      breakerOf: caller.breakerOf,
+      resetBreakers: (id) => {
+        for (const { name, plugin } of plugins.liveInstances()) if (plugin === id) caller.resetBreaker(name)
+      },
+    })
+    undoing.add('the plugins', () => plugins.stop())
+    const hooks = createHooks({
+      caller,
+      liveInstances: plugins.liveInstances,
+      onInstancesChanged: plugins.onChange,
+    })
+
+    const balancing = createBalancing({ hooks, apps, events, clock, log })
+    undoing.add('balancing', () => balancing.stop())
+    dataplane.onRestarted(() => balancing.republish())
+    const health = createHealth({
+      apps,
+      instances: (app) => reconciler.instances(app),
+      onInstancesChanged: (listener) => reconciler.onInstancesChanged(listener),
+      checkFor: ({ app, version }) => reconciler.specOf(app, version)?.healthCheck,
+      hooks,
+      clock,
+      log,
+      events,
+    })
+    const reconciler = createReconciler({ apps, drivers, health, balancing, events, store, clock, log })
+    const decisionLog = createDecisionLog({ store, clock })
+    const scaling = createScaling({
+      apps,
+      metrics,
+      hooks,
+      reconciler,
+      decisionLog,
+      events,
+      store,
+      clock,
+      log,
+      tickMs: config.tickMs,
+    })
+    const collector = createCollector({
+      apps,
+      reconciler,
+      driverUsage: async (driver, ids) => (await drivers.get(driver)?.usage(ids)) ?? new Map(),
+      hooks,
+      metrics,
+      clock,
+      log,
+    })
+    const exposition = createExposition({ apps, reconciler, metrics, plugins, scaling, clock })
+    const delivery = createEventDelivery({ events, hooks, store, clock, log })
+
+    let isStarted = false
+    const api = createApi({
+      apps,
+      scaling,
+      reconciler,
+      health,
+      metrics,
+      events,
+      plugins,
+      balancing,
+      logs: (app, options) => readLogs(app, options),
+      exposition,
+      sandbox: sandbox.description,
+      config,
+      clock,
+      log,
+      readiness: () => {
+        const problems = [
+          ...(isStarted ? [] : ['Orchestry is starting']),
+          ...[dataplane.problem()].filter((problem) => problem !== undefined),
+          ...servingProblems(),
+        ]
+        return { ok: problems.length === 0, problems }
+      },
+    })
+
+    /** Of the instances that run, and of those that ended lately. */
+    async function readLogs(app: string, options: { lines: number; instance?: string }): Promise<LogLine[]> {
+      const record = apps.require(app)
+      const driver = drivers.get(record.app.driver)
+      if (driver === undefined) return []
+      if (options.instance !== undefined) return driver.logs(options.instance, { lines: options.lines })
+      const ids = reconciler.instances(app).map(({ id }) => id)
+      return (await Promise.all(ids.map((id) => driver.logs(id, { lines: options.lines })))).flat()
+    }
+
+    function servingProblems(): string[] {
+      const asleep = new Set(['failed', 'quarantined'])
+      return plugins
+        .list()
+        .filter(({ state }) => asleep.has(state))
+        .map(({ id, state, problem }) => `${id} is ${state}${problem === undefined ? '' : `: ${problem}`}`)
+    }
+
+    // Early, so that a port in use is said at once; until everything runs, /readyz says that it starts.
+    server = await listen({ api, host: config.host, port: config.port })
+    const { url, port } = server
+    undoing.add('the API', () => server?.close())
+    await dataplane.start()
+    await plugins.start()
+    // From here on nothing that a start does may take anything away from apps that run.
+    health.start()
+    undoing.add('health', () => health.stop())
+    await reconciler.start()
+    undoing.add('the reconciler', () => reconciler.stop({ keep }))
+    scaling.start()
+    undoing.add('scaling', () => scaling.stop())
+    collector.start()
+    undoing.add('the collector', () => collector.stop())
+    delivery.start()
+    undoing.add('event delivery', () => delivery.stop())
+    undoing.add('the exposition', () => exposition.stop())
+    isStarted = true
+    events.emit({ type: 'runtime.started', data: { port, pid: process.pid } })
+
+    const proxy = dataplane.address() ?? { host: config.proxyHost, port: config.proxyPort }
+    let stopping: Promise<void> | undefined
+    return {
+      url,
+      proxyUrl: `http://${proxy.host}:${proxy.port}`,
+      problems: servingProblems(),
+      stop(options) {
+        stopping ??= (async () => {
+          keep = options?.keep ?? keep
+          events.emit({ type: 'runtime.stopped', data: { keep } })
+          await undoing.run()
+        })()
+        return stopping
+      },
+    }
+  }
+}
