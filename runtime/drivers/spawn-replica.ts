@@ -73,14 +73,16 @@ async function explain(
 ): Promise<string> {
   const file = resolve(cwd, program)
   const isPath = program.includes('/')
+  // A directory of PATH that this user may not enter turns "not found" into "not allowed".
+  if (!isPath && (error.code === 'ENOENT' || error.code === 'EACCES'))
+    return `no directory of PATH (${searchPath}) has it as a program this user may execute; install it or write its whole path`
   switch (error.code) {
     case 'ENOENT':
-      if (!isPath) return `it is in no directory of PATH (${searchPath}); install it or write its whole path`
       return (await stat(file).catch(() => undefined))
         ? `${file} exists, but the interpreter in its first line (#!) does not`
         : `there is no file ${file}; mend spec.command`
     case 'EACCES':
-      return `this user may not execute ${isPath ? file : 'it'}; make it executable (chmod +x)`
+      return `this user may not execute ${file}; make it executable (chmod +x)`
     case 'ENOEXEC':
       return `${isPath ? file : 'it'} is no program this machine can run`
     case 'EAGAIN':

@@ -129,7 +129,7 @@ describe('process driver: starts that fail', () => {
     {
       name: 'an unknown program',
       command: ['no-such-program'],
-      says: /"no-such-program": it is in no directory of PATH/,
+      says: /"no-such-program": no directory of PATH .* has it as a program/,
     },
     { name: 'a missing file', command: ['./missing'], says: /there is no file .*missing; mend spec\.command/ },
     { name: 'a file that is not executable', command: [replicaServer], says: /may not execute .*; make it executable/ },
