@@ -131,18 +131,6 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     void ending.then(() => closing.delete(ending))
   }
 
-  async function openAll(slot: Slot, loaded: Loaded, records: readonly InstanceRecord[]): Promise<Running> {
-    return await starter.open(loaded, records, (instance, { operation, hook, message }) =>
-      record(slot, {
-        code: 'ORC_CAPABILITY_DENIED',
-        message: `${operation}: ${message}`,
-        hook,
-        instance,
-        atMs: clock.now(),
-      }),
-    )
-  }
-
   /**
    * The one way anything new comes in: load, describe, check every config and grant, open every instance, store, swap.
    * Whatever fails on the way leaves the old one serving and the store as it was.
@@ -163,7 +151,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
         records.push(await starter.settle(loaded, instance))
       }
       // Opened even when disabled: what would not start is not stored.
-      running = await openAll(slot, loaded, records)
+      running = await starter.open(loaded, records, (incident) => record(slot, incident))
       const entry: LockEntry = { ...base, description: loaded.description, instances: records }
       await lock.keepBundle(bundle)
       await lock.put(entry)
@@ -206,7 +194,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     try {
       const loaded = await starter.load({ ...entry, bundle: await lock.readBundle(entry.bundleHash) })
       watch(slot, loaded)
-      swap(slot, await openAll(slot, loaded, entry.instances))
+      swap(slot, await starter.open(loaded, entry.instances, (incident) => record(slot, incident)))
       delete slot.problem
     } finally {
       slot.isActivating = false
@@ -265,10 +253,10 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     const had = slot.entry?.instances ?? []
     if (had.length > 0 && options.config === undefined && options.instance === undefined) return had
     const name = options.instance ?? (had.length === 1 ? had[0]?.name : undefined) ?? unscopedName(slot.id)
-    const wanted = { name, config: options.config, isDefault: options.kind === 'builtin' }
+    const wanted = { name, given: options.config, isDefault: options.kind === 'builtin' }
     if (had.length > 0) return withInstance(had, wanted)
     if (options.config !== undefined) return [wanted]
-    const fits = await starter.settle(loaded, { ...wanted, config: {} }).catch((thrown) => {
+    const fits = await starter.settle(loaded, wanted).catch((thrown) => {
       if (codeOf(thrown) === 'ORC_PLUGIN_CONFIG_INVALID') return undefined
       throw thrown
     })
@@ -279,7 +267,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     const entry = requireEntry(slot)
     const had = entry.instances
     const name = instance ?? (had.length === 1 ? had[0]?.name : undefined) ?? unscopedName(slot.id)
-    const wanted = { name, config, isDefault: entry.source.kind === 'builtin' }
+    const wanted = { name, given: config, isDefault: entry.source.kind === 'builtin' }
     const { description: _description, instances: _instances, ...base } = entry
     const bundle = await lock.readBundle(entry.bundleHash)
     await replace(slot, base, bundle, async () => withInstance(had, wanted))
@@ -424,6 +412,6 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
 
 function withInstance(had: readonly WantedInstance[], wanted: WantedInstance): WantedInstance[] {
   const old = had.find((instance) => instance.name === wanted.name)
-  const next = old === undefined ? wanted : { ...wanted, config: wanted.config ?? old.config, isDefault: old.isDefault }
+  const next = old === undefined ? wanted : { ...wanted, given: wanted.given ?? old.given, isDefault: old.isDefault }
   return [...had.filter((instance) => instance.name !== wanted.name), next]
 }

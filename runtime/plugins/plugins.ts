@@ -36,7 +36,10 @@ export interface LockEntry {
 
 export interface InstanceRecord {
   readonly name: string
+  /** Complete, with every default of this version. */
   readonly config: unknown
+  /** What the operator wrote: the next version fills in its own defaults. */
+  readonly given?: unknown
   /** Capabilities with `${config.x}` replaced: exactly what the operator agreed to. */
   readonly grants: readonly CapabilityRecord[]
   /** Answers for apps that name none of its kinds. */

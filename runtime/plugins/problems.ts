@@ -89,7 +89,7 @@ export function unknownName(what: string, name: string, known: readonly string[]
   const near = known
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance)[0]
-  const isNear = near !== undefined && near.distance <= Math.max(1, Math.floor(near.candidate.length / 3))
+  const isNear = near !== undefined && near.distance <= Math.max(2, Math.floor(near.candidate.length / 3))
   const hint = isNear ? `did you mean "${near.candidate}"?` : `known: ${known.join(', ') || 'none'}`
   return `unknown ${what} ${show(name)}; ${hint}`
 }

@@ -4,7 +4,7 @@ import type { Bound, CapabilityTable, Violation } from '../capabilities/capabili
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import { type EffectiveLimits, effectiveLimits } from '../limits.ts'
-import type { Description, PluginSandbox, Sandbox, SandboxInstance } from '../sandbox/sandbox.ts'
+import type { Description, PluginSandbox, Sandbox, SandboxIncident, SandboxInstance } from '../sandbox/sandbox.ts'
 import { createBlame } from './blame.ts'
 import type { CompiledBundle } from './bundle.ts'
 import { configInvalid, readConfig } from './config.ts'
@@ -17,7 +17,7 @@ import { problemsText } from './problems.ts'
 export type Wanted = Pick<LockEntry, 'id' | 'version' | 'manifest' | 'isJitGranted'> & {
   readonly bundle: CompiledBundle
 }
-export type WantedInstance = Pick<InstanceRecord, 'name' | 'config' | 'isDefault'>
+export type WantedInstance = Pick<InstanceRecord, 'name' | 'given' | 'isDefault'>
 
 /** Loaded, described, and with no power yet. */
 export interface Loaded {
@@ -39,9 +39,9 @@ export interface Starter {
   /** The instance with its config complete and its grants resolved; nothing is started. */
   settle(loaded: Loaded, instance: WantedInstance): Promise<InstanceRecord>
   /** Closes what it was given when it fails. */
-  open(loaded: Loaded, records: readonly InstanceRecord[], onViolation: OnViolation): Promise<Running>
+  open(loaded: Loaded, records: readonly InstanceRecord[], report: Report): Promise<Running>
 }
-export type OnViolation = (instance: string, violation: Violation) => void
+export type Report = (incident: SandboxIncident) => void
 
 const drainSlackMs = 200
 
@@ -52,22 +52,25 @@ export function createStarter(deps: {
 }): Starter {
   const { capabilities, clock } = deps
 
-  async function openOne(loaded: Loaded, record: InstanceRecord, onViolation: OnViolation) {
+  async function openOne(loaded: Loaded, record: InstanceRecord, report: Report) {
     const { wanted, limits, sandbox } = loaded
     const opened = Promise.withResolvers<SandboxInstance>()
     // A timer may be due while `activate` still runs.
     opened.promise.catch(() => {})
     const fire = async (timerId: string) => {
       const instance = await opened.promise
-      await instance.call([JSON.stringify(timerId)], {
-        hook: 'timers',
-        function: 'fire',
-        per: 'call',
-        timeoutMs: limits.timeoutMs,
-      })
+      const options = { hook: 'timers', function: 'fire', per: 'call', timeoutMs: limits.timeoutMs } as const
+      const [answer] = await instance.call([JSON.stringify(timerId)], options)
+      if (answer?.ok !== false) return
+      const place = answer.line === undefined ? '' : ` (${blame(answer.line)})`
+      report({ ...about('timers'), code: answer.code, message: `${answer.message}${place}` })
     }
-    const caller = { plugin: wanted.id, instance: record.name, fire }
-    const bound = capabilities.bind(record.grants, caller, (violation) => onViolation(record.name, violation))
+    const about = (hook: string) => ({ ...(hook === '' ? {} : { hook }), instance: record.name, atMs: clock.now() })
+    const caller = { plugin: wanted.id, instance: record.name, limits, fire }
+    const onViolation = ({ operation, hook, message }: Violation) =>
+      report({ ...about(hook), code: 'ORC_CAPABILITY_DENIED', message: `${operation}: ${message}` })
+    const bound = capabilities.bind(record.grants, caller, onViolation)
+    const blame = createBlame(wanted.bundle.map)
     try {
       const instance = await sandbox.open({
         name: record.name,
@@ -106,7 +109,7 @@ export function createStarter(deps: {
       }
     },
 
-    async settle({ wanted, sandbox, description }, { name, config: given, isDefault }) {
+    async settle({ wanted, sandbox, description }, { name, given, isDefault }) {
       const config = await readConfig(wanted.id, description.configSchema, given)
       if (description.lifecycle.includes('validateConfig')) {
         const complaints = await sandbox.validateConfig(JSON.stringify(config))
@@ -118,10 +121,10 @@ export function createStarter(deps: {
       }
       const { grants, problems } = resolveGrants(wanted.manifest.capabilities ?? [], config, capabilities)
       if (problems.length > 0) throw grantsInvalid(wanted.id, wanted.manifest, problems)
-      return { name, config, grants, isDefault }
+      return { name, config, ...(given === undefined ? {} : { given }), grants, isDefault }
     },
 
-    async open(loaded, records, onViolation) {
+    async open(loaded, records, report) {
       const instances = new Map<string, { sandbox: SandboxInstance; bound: Bound }>()
       const calls = createCallCount()
       const blame = createBlame(loaded.wanted.bundle.map)
@@ -131,7 +134,7 @@ export function createStarter(deps: {
       }
       try {
         for (const record of records) {
-          const { sandbox, bound } = await openOne(loaded, record, onViolation)
+          const { sandbox, bound } = await openOne(loaded, record, report)
           instances.set(record.name, { sandbox: calls.counted(sandbox, blame), bound })
         }
       } catch (thrown) {

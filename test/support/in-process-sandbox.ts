@@ -2,7 +2,7 @@
  * TEST ONLY: the second implementation of the port `Sandbox`. It evaluates bundles in this very process, so it contains
  * nothing; it is for tests of rooms that need plugins which really run, and of the port itself.
  */
-import { capabilityOperations } from '../../sdk/operations.ts'
+
 import { type ErrorCode, messageOf, OrchestryError } from '../../runtime/errors.ts'
 import type {
   Bundle,
@@ -17,6 +17,7 @@ import type {
   SandboxInstance,
   SandboxState,
 } from '../../runtime/sandbox/sandbox.ts'
+import { capabilityOperations } from '../../sdk/operations.ts'
 
 type Guest = Record<string, unknown>
 // biome-ignore lint/complexity/noBannedTypes: a function of a guest can be any
@@ -152,7 +153,17 @@ function createInstance(evaluate: () => Guest, options: InstanceOptions, isServi
   const config: unknown = JSON.parse(options.configJson)
   let plugin: Guest = {}
   let timers = new Map<string, AnyFunction>()
-  const usage = { calls: 0, errors: 0, cpuMs: 0, wallMs: 0, heapMb: 0, peakHeapMb: 0, hostCalls: 0, bytesIn: 0, bytesOut: 0 }
+  const usage = {
+    calls: 0,
+    errors: 0,
+    cpuMs: 0,
+    wallMs: 0,
+    heapMb: 0,
+    peakHeapMb: 0,
+    hostCalls: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+  }
 
   const contextFor = (invocation: Invocation) => {
     const ask = async (operation: string, args: unknown[]) => {
