@@ -24,6 +24,8 @@ import { createUsageMeter } from './usage.ts'
 /** stdout and stderr, each live and cut off: four files share what one instance may keep. */
 const logShareBytes = limits.instanceLogBytes / 4
 const mostLines = 10_000
+/** Ends that wait to be listed, should nobody list. */
+const mostUnreported = 1_000
 /** `close` is told no grace time; whoever wants another one stops the replicas first. */
 const closeGraceMs = 5_000
 
@@ -63,6 +65,7 @@ export function createProcessDriver(deps: ProcessDriverDeps): Driver {
     log,
     onExit: (instance) => {
       unreported.push(instance)
+      if (unreported.length > mostUnreported) unreported.shift()
       for (const listener of [...listeners]) tell(listener, { type: 'exited', instance }, log)
     },
     onGone: async (record) => {
@@ -70,7 +73,9 @@ export function createProcessDriver(deps: ProcessDriverDeps): Driver {
       meter.forget(record.id)
       await save(record)
       await logBound.check(records.logPaths(record.id))
-      await history.add(record)
+      await history.add(record).catch((error: unknown) => {
+        log.warn({ instance: record.id, error: messageOf(error) }, 'the folder of an old replica could not be removed')
+      })
     },
   })
   const logBound = createLogBound({
@@ -99,7 +104,8 @@ export function createProcessDriver(deps: ProcessDriverDeps): Driver {
     logBound.start()
     return bootId
   }
-  const ready = () => {
+  const ready = async () => {
+    if (closing && !adopting) throw closed()
     adopting ??= adopt().catch((error: unknown) => {
       adopting = undefined
       throw error
@@ -129,8 +135,7 @@ export function createProcessDriver(deps: ProcessDriverDeps): Driver {
     },
     start: async (request) => {
       const started = ready().then((bootId) => {
-        if (closing)
-          throw new OrchestryError('ORC_DRIVER_UNAVAILABLE', 'The process driver is closed. Nothing was started.')
+        if (closing) throw closed()
         return launch(request, bootId)
       })
       starting.add(started)
@@ -188,6 +193,10 @@ async function readLogs(id: string, paths: readonly [string, string], lines: num
     ...last(stdout, lines - ofStderr).map((line): LogLine => ({ instance: id, stream: 'stdout', line })),
     ...last(stderr, ofStderr).map((line): LogLine => ({ instance: id, stream: 'stderr', line })),
   ]
+}
+
+function closed(): OrchestryError {
+  return new OrchestryError('ORC_DRIVER_UNAVAILABLE', 'The process driver is closed. Nothing was started or stopped.')
 }
 
 function unknownInstance(id: string): OrchestryError {

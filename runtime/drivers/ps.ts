@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { messageOf, OrchestryError } from '../errors.ts'
 import type { ProcessInfo, ProcessTable } from './process-table.ts'
 
 const run = promisify(execFile)
@@ -15,7 +16,11 @@ export function createPs(): ProcessTable {
     // ps answers 1 when no process fits the selection.
     const { stdout } = await run('ps', [...selection, '-o', columns], options).catch((error: { code?: unknown }) => {
       if (error.code === 1) return { stdout: '' }
-      throw error
+      throw new OrchestryError(
+        'ORC_DRIVER_UNAVAILABLE',
+        `The process driver cannot see processes, because \`ps\` does not run here: ${messageOf(error)}. It works on Linux, macOS and BSD.`,
+        { cause: error },
+      )
     })
     return stdout.split('\n').flatMap((line) => parsePsLine(line) ?? [])
   }
