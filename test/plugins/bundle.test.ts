@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the code of plugins holds template strings
 import assert from 'node:assert/strict'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import { tempDir } from '../support/temp-dir.ts'
 
 function run(source: string): Record<string, unknown> {
   const module: { exports: Record<string, unknown> } = { exports: {} }
+  // oxlint-disable-next-line typescript/no-implied-eval -- what sandboxes do with a bundle, without the sandbox
   new Function('module', 'exports', source)(module, module.exports)
   return module.exports.default as Record<string, unknown>
 }

@@ -56,6 +56,7 @@ export function createInProcessSandbox(): InProcessSandbox {
 function loadPlugin(bundle: Bundle, onClosed: () => void): { sandbox: PluginSandbox; control: InProcessPlugin } {
   const evaluate = () => {
     const module: { exports: Guest } = { exports: {} }
+    // oxlint-disable-next-line typescript/no-implied-eval -- what a sandbox does with a bundle, without the sandbox
     new Function('module', 'exports', bundle.source)(module, module.exports)
     return module.exports.default as Guest
   }

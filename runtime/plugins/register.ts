@@ -1,0 +1,105 @@
+/** Every plugin that is known, how it is found by name, and what went wrong with it. */
+import type { Clock } from '../clock.ts'
+import { codeOf, messageOf, OrchestryError } from '../errors.ts'
+import type { Events } from '../events/events.ts'
+import type { Log } from '../log.ts'
+import type { SandboxIncident } from '../sandbox/sandbox.ts'
+import { unscopedName } from './package.ts'
+import type { LockEntry, PluginView } from './plugins.ts'
+import { addIncident, type BreakerOf, createSlot, type Slot, viewOf } from './slot.ts'
+import type { Loaded } from './starter.ts'
+
+export interface Register {
+  readonly slots: ReadonlyMap<string, Slot>
+  /** By id, or by the part after the scope where that is unambiguous. Throws ORC_PLUGIN_UNKNOWN. */
+  find(given: string): Slot
+  slotOf(id: string, seed: Slot['seed']): Slot
+  drop(id: string): void
+  view(slot: Slot): PluginView
+  record(slot: Slot, incident: SandboxIncident): void
+  /** The plugin could not be started, or not as asked. */
+  recordFailure(slot: Slot, thrown: unknown): void
+  /** Follows the sandbox of a version, also while it is only being tried. */
+  watch(slot: Slot, loaded: Loaded): void
+  changed(): void
+  onChange(listener: () => void): () => void
+}
+
+/** A plugin that is refused something in a loop is one event, not thousands. */
+const violationEventEveryMs = 10_000
+const violations = new Set<string>(['ORC_CAPABILITY_DENIED', 'ORC_NET_BLOCKED_ADDRESS', 'ORC_SANDBOX_PROTOCOL'])
+
+export function createRegister(deps: {
+  clock: Clock
+  events: Pick<Events, 'emit'>
+  log: Log
+  breakerOf: BreakerOf
+}): Register {
+  const { clock, events, log } = deps
+  const slots = new Map<string, Slot>()
+  const listeners = new Set<() => void>()
+  const violatedMs = new Map<string, number>()
+
+  function changed(): void {
+    for (const listener of listeners) listener()
+  }
+
+  function record(slot: Slot, given: SandboxIncident): void {
+    const { code, message, hook, instance } = addIncident(slot, given)
+    log.warn({ plugin: slot.id, code, hook, instance }, message)
+    if (!violations.has(code)) return
+    const key = `${slot.id} ${code}`
+    if (clock.monotonic() - (violatedMs.get(key) ?? Number.NEGATIVE_INFINITY) < violationEventEveryMs) return
+    violatedMs.set(key, clock.monotonic())
+    events.emit({ type: 'plugin.violated', data: { plugin: slot.id, code, message, hook, instance } })
+  }
+
+  return {
+    slots,
+    record,
+    changed,
+    view: (slot) => viewOf(slot, deps.breakerOf),
+    drop: (id) => void slots.delete(id),
+
+    find(given) {
+      const exact = slots.get(given)
+      if (exact !== undefined) return exact
+      const [only, ...others] = [...slots.values()].filter((slot) => unscopedName(slot.id) === given)
+      if (only !== undefined && others.length === 0) return only
+      const names = [...slots.keys()].sort().join(', ') || 'none'
+      const detail = only === undefined ? `There is no plugin "${given}"` : `More than one plugin is called "${given}"`
+      throw new OrchestryError('ORC_PLUGIN_UNKNOWN', `${detail}. Installed: ${names}.`)
+    },
+
+    slotOf(id, seed: Pick<LockEntry, 'version' | 'source'>) {
+      const slot = slots.get(id) ?? createSlot(id, seed)
+      slots.set(id, slot)
+      return slot
+    },
+
+    recordFailure(slot, thrown) {
+      slot.problem = messageOf(thrown)
+      record(slot, { code: codeOf(thrown), message: slot.problem, atMs: clock.now() })
+      events.emit({ type: 'plugin.failed', data: { plugin: slot.id, code: codeOf(thrown), message: slot.problem } })
+    },
+
+    watch(slot, { sandbox }) {
+      sandbox.onIncident((incident) => record(slot, incident))
+      let before = sandbox.state
+      sandbox.onState((state) => {
+        const from = before
+        before = state
+        if (slot.running?.sandbox !== sandbox) return
+        if (state === 'quarantined') events.emit({ type: 'plugin.quarantined', data: { plugin: slot.id } })
+        if (from === 'restarting' && state === 'serving')
+          events.emit({ type: 'plugin.restarted', data: { plugin: slot.id, restarts: sandbox.restarts } })
+        changed()
+      })
+    },
+
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * What runs, and how it is replaced: a new version or config comes fully up beside the old one, is stored, and only then
+ * takes its place. Whatever fails on the way leaves the old one serving and the store as it was.
+ */
+import { messageOf, OrchestryError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { CompiledBundle } from './bundle.ts'
+import type { Lock } from './lock.ts'
+import type { InstanceRecord, LockEntry } from './plugins.ts'
+import type { Register } from './register.ts'
+import type { Slot } from './slot.ts'
+import type { Loaded, Running, Starter, WantedInstance } from './starter.ts'
+
+export interface Serving {
+  /** Load, describe, check every config and grant, open every instance, store, swap: the one way anything new comes in. */
+  replace(
+    slot: Slot,
+    base: Omit<LockEntry, 'description' | 'instances'>,
+    bundle: CompiledBundle,
+    wanted: (loaded: Loaded) => Promise<readonly WantedInstance[]>,
+  ): Promise<void>
+  /** From the lock alone, as at every start. */
+  startLocked(slot: Slot): Promise<void>
+  /** Takes what runs out of service and lets it finish in peace. */
+  retire(slot: Slot): void
+  /** Resolves when everything that was retired has ended. */
+  settled(): Promise<void>
+}
+
+const instanceName = /^[a-z0-9][a-z0-9._-]{0,63}$/
+
+export function createServing(deps: { register: Register; starter: Starter; lock: Lock; log: Log }): Serving {
+  const { register, starter, lock, log } = deps
+  const closing = new Set<Promise<void>>()
+
+  function swap(slot: Slot, next: Running | undefined): void {
+    const old = slot.running
+    if (next === undefined) delete slot.running
+    else slot.running = next
+    if (old === undefined) return
+    const ending = old.close().catch((thrown) => log.warn({ plugin: slot.id }, messageOf(thrown)))
+    closing.add(ending)
+    void ending.then(() => closing.delete(ending))
+  }
+
+  const open = (slot: Slot, loaded: Loaded, records: readonly InstanceRecord[]) =>
+    starter.open(loaded, records, (incident) => register.record(slot, incident))
+
+  /** Names are how apps choose plugins, so they are unique over all of them. */
+  function refuseTakenName(slot: Slot, name: string): void {
+    if (!instanceName.test(name))
+      throw new OrchestryError(
+        'ORC_PLUGIN_CONFIG_INVALID',
+        `"${name}" is no instance name: up to 64 lower-case letters, digits, dots and dashes. Nothing was changed.`,
+        { problems: [{ path: '', message: 'the instance name is not valid' }] },
+      )
+    const owner = [...register.slots.values()].find(
+      (other) => other !== slot && other.entry?.instances.some((instance) => instance.name === name),
+    )
+    if (owner === undefined) return
+    throw new OrchestryError(
+      'ORC_PLUGIN_EXISTS',
+      `${owner.id} has an instance "${name}"; give this one another name (--instance). Nothing was changed.`,
+    )
+  }
+
+  return {
+    async replace(slot, base, bundle, wanted) {
+      const loaded = await starter.load({ ...base, bundle })
+      let running: Running | undefined
+      try {
+        register.watch(slot, loaded)
+        const records: InstanceRecord[] = []
+        for (const instance of await wanted(loaded)) {
+          refuseTakenName(slot, instance.name)
+          records.push(await starter.settle(loaded, instance))
+        }
+        // Opened even when disabled: what would not start is not stored.
+        running = await open(slot, loaded, records)
+        const entry: LockEntry = { ...base, description: loaded.description, instances: records }
+        await lock.keepBundle(bundle)
+        await lock.put(entry)
+        slot.entry = entry
+        delete slot.problem
+      } catch (thrown) {
+        await (running?.close() ?? loaded.sandbox.close())
+        throw thrown
+      }
+      if (running.records.length === 0) slot.problem = `needs a config: orchestry plugin config ${slot.id}`
+      const isToRun = base.isEnabled && running.records.length > 0
+      swap(slot, isToRun ? running : undefined)
+      if (!isToRun) await running.close()
+    },
+
+    async startLocked(slot) {
+      const { entry } = slot
+      if (entry === undefined || !entry.isEnabled || entry.instances.length === 0) return
+      slot.isActivating = true
+      register.changed()
+      try {
+        const loaded = await starter.load({ ...entry, bundle: await lock.readBundle(entry.bundleHash) })
+        register.watch(slot, loaded)
+        swap(slot, await open(slot, loaded, entry.instances))
+        delete slot.problem
+      } finally {
+        slot.isActivating = false
+        register.changed()
+      }
+    },
+
+    retire: (slot) => swap(slot, undefined),
+
+    async settled() {
+      await Promise.all(closing)
+    },
+  }
+}
