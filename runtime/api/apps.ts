@@ -55,6 +55,13 @@ const apply = operation({
   answers: { 200: Applied, 201: Applied },
   errors: ['ORC_SPEC_INVALID', 'ORC_SPEC_UNREADABLE', 'ORC_APP_ROUTE_TAKEN', 'ORC_API_PRECONDITION'],
 })
+const applyAny = operation({
+  tag,
+  summary: 'Create or change the app that the spec names',
+  rawBody: specMedia,
+  answers: { 200: Applied, 201: Applied },
+  errors: ['ORC_SPEC_INVALID', 'ORC_SPEC_UNREADABLE', 'ORC_APP_ROUTE_TAKEN'],
+})
 const remove = operation({
   tag,
   summary: 'Stop an app and forget it',
@@ -86,6 +93,13 @@ export function mountApps(api: Api, deps: ApiDeps): void {
         ETag: etagOf(record),
         Location: `/api/v1/apps/${encodeURIComponent(record.app.name)}`,
       })
+    }),
+  )
+  api.put(
+    '/api/v1/apps',
+    applyAny.handle(async (c) => {
+      const { record, outcome } = await apps.apply(await c.req.text())
+      return json({ outcome, app: viewApp(record, deps) }, outcome === 'created' ? 201 : 200, { ETag: etagOf(record) })
     }),
   )
   api.get(

@@ -122,7 +122,7 @@ async function followEvents({ events, clock }: ApiDeps, wanted: Wanted, sink: Si
       const found = await events.list({ ...given({ ...wanted, after }), limit: pageOfStream })
       for (const event of found) {
         if (sink.signal.aborted) return
-        await sink.send({ event: event.type, id: event.id, data: event })
+        await sink.send({ id: event.id, data: event })
         after = event.id
       }
       if (found.length === pageOfStream) continue

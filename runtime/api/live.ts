@@ -23,7 +23,15 @@ const page = operation({
 const logs = operation({
   tag: 'live',
   summary: 'New lines of the replicas of an app (server-sent events)',
-  query: Type.Object({ instance: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })) }, strict),
+  query: Type.Object(
+    {
+      instance: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+      lines: Type.Optional(
+        Type.Integer({ minimum: 0, maximum: linesCompared, default: 0, description: 'older lines to begin with' }),
+      ),
+    },
+    strict,
+  ),
   answers: { 200: { media: 'text/event-stream', about: 'Events named line' } },
   errors: ['ORC_APP_UNKNOWN', 'ORC_API_TOO_MANY_STREAMS'],
 })
@@ -44,9 +52,9 @@ export function mountLive(api: Api, deps: ApiDeps, streams: Streams): void {
   api.get(
     '/api/v1/apps/:app/logs/stream',
     logs.handle((c) => {
-      const { instance } = logs.query(c)
+      const { instance, lines = 0 } = logs.query(c)
       const { app } = deps.apps.require(c.req.param('app') ?? '')
-      return streams.open(c, (sink) => followLogs(deps, app.name, instance, sink))
+      return streams.open(c, (sink) => followLogs(deps, app.name, instance, lines, sink))
     }),
   )
 }
@@ -88,7 +96,13 @@ function shareFor<T>({ clock }: Pick<ApiDeps, 'clock'>, ms: number, take: () => 
   }
 }
 
-async function followLogs(deps: ApiDeps, app: string, instance: string | undefined, sink: Sink): Promise<void> {
+async function followLogs(
+  deps: ApiDeps,
+  app: string,
+  instance: string | undefined,
+  older: number,
+  sink: Sink,
+): Promise<void> {
   const read = async () => {
     const lines = await deps.logs(app, { lines: linesCompared, ...(instance !== undefined && { instance }) })
     const wanted = instance === undefined ? lines : lines.filter((line) => line.instance === instance)
@@ -96,6 +110,8 @@ async function followLogs(deps: ApiDeps, app: string, instance: string | undefin
   }
   await sink.beat()
   let seen = await read()
+  for (const lines of seen.values())
+    for (const line of older > 0 ? lines.slice(-older) : []) await sink.send({ event: 'line', data: line })
   while (!sink.signal.aborted) {
     await deps.clock.sleep(logsEveryMs, sink.signal)
     if (sink.signal.aborted || !deps.apps.get(app)) return

@@ -8,7 +8,8 @@ import { securityHeaders } from './reply.ts'
 const streamsAtOnce = 64
 
 export interface Message {
-  readonly event: string
+  /** Absent for `message`, which readers hear without knowing all names beforehand. */
+  readonly event?: string
   readonly data: unknown
   readonly id?: string
 }
@@ -46,7 +47,11 @@ export function createStreams({ log }: Pick<ApiDeps, 'log'>): Streams {
           await run({
             signal: gone.signal,
             send: ({ event, data, id }) =>
-              stream.writeSSE({ event, data: JSON.stringify(data), ...(id !== undefined && { id }) }),
+              stream.writeSSE({
+                data: JSON.stringify(data),
+                ...(event !== undefined && { event }),
+                ...(id !== undefined && { id }),
+              }),
             beat: async () => void (await stream.write(': still here\n\n')),
           })
         } catch (thrown) {

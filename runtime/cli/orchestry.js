@@ -12,7 +12,8 @@ const require = createRequire(import.meta.url)
 const built = join(here, '../dist/main.js')
 const isSource = existsSync(join(here, '../main.ts'))
 const entry = isSource ? join(here, '../main.ts') : built
-const flags = isSource ? ['--conditions=@orchestry/source'] : ['--enable-source-maps']
+// The EventSource behind `logs -f` warns that it is new; that is not for the eyes of an operator.
+const flags = [isSource ? '--conditions=@orchestry/source' : '--enable-source-maps', '--disable-warning=UNDICI-ES']
 const major = (version) => Number(version.split('.')[0])
 
 /** The executable of the Node 24 package for this platform, or this very Node when it is new enough. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { newLines } from '../../runtime/api/new-lines.ts'
 
-const lines = (text: string) => [...text].map((line) => ({ instance: 'a', stream: 'stdout' as const, line }))
+const lines = (text: string) => text.split('').map((line) => ({ instance: 'a', stream: 'stdout' as const, line }))
 
 const cases: [string, string, string, string][] = [
   ['nothing was there', '', 'ab', 'ab'],

@@ -41,6 +41,8 @@ const good: [string, string, string, number, string?][] = [
   ['GET', '/api/v1/apps', '/api/v1/apps', 200],
   ['POST', '/api/v1/apps', '/api/v1/apps', 201, spec],
   ['GET', '/api/v1/apps/{app}', '/api/v1/apps/shop', 200],
+  ['PUT', '/api/v1/apps', '/api/v1/apps', 201, spec],
+  ['PUT', '/api/v1/apps', '/api/v1/apps', 200, spec.replace('fresh', 'shop')],
   ['PUT', '/api/v1/apps/{app}', '/api/v1/apps/fresh', 201, spec],
   ['PUT', '/api/v1/apps/{app}', '/api/v1/apps/shop', 200, spec.replace('fresh', 'shop')],
   ['DELETE', '/api/v1/apps/{app}', '/api/v1/apps/shop', 202],

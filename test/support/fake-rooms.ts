@@ -134,7 +134,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
       return record
     },
     deps: {
-      apps: fakeApps(records, (name) => rooms.addApp(name)),
+      apps: fakeApps(records, (name, source) => rooms.addApp(name, { source })),
       scaling: fakeScaling(records, decisions),
       reconciler: fakeReconciler(records, () => rooms.settleMs),
       health: { checkNow: async (app) => new Map([[`${app}-1`, healthy]]) },
@@ -178,7 +178,7 @@ const healthy = {
   last: { status: 'healthy', message: '200', responseTimeMs: 3, atMs: startedAtMs },
 } as const
 
-function fakeApps(records: Map<string, AppRecord>, add: (name: string) => AppRecord): ApiDeps['apps'] {
+function fakeApps(records: Map<string, AppRecord>, add: (name: string, source: string) => AppRecord): ApiDeps['apps'] {
   const require = (name: string) => {
     const record = records.get(name)
     if (!record) throw new OrchestryError('ORC_APP_UNKNOWN', `There is no app ${JSON.stringify(name)}.`)
@@ -206,7 +206,7 @@ function fakeApps(records: Map<string, AppRecord>, add: (name: string) => AppRec
       if (before && ifAbsent) throw new OrchestryError('ORC_APP_EXISTS', `There is an app ${name}.`)
       if (expectedRevision !== undefined && expectedRevision !== (before?.revision ?? 0))
         throw new OrchestryError('ORC_API_PRECONDITION', 'Somebody was faster.')
-      if (!before) return { record: { ...add(name), source: text }, outcome: 'created' }
+      if (!before) return { record: add(name, text), outcome: 'created' }
       if (before.source === text) return { record: before, outcome: 'unchanged' }
       return { record: change(name, { source: text }), outcome: 'changed' }
     },

@@ -1,0 +1,69 @@
+/** What the API answers, as far as the commands read it. */
+import type { Metrics, OrchestryEvent } from '@orchestry/sdk'
+import type { LogLine } from '../drivers/driver.ts'
+import type { HealthState } from '../health/health.ts'
+import type { PluginView } from '../plugins/plugins.ts'
+import type { AppStatus, InstanceView } from '../reconcile/reconcile.ts'
+import type { Decision } from '../scaling/decision.ts'
+
+export type { Decision, InstanceView, LogLine, OrchestryEvent, PluginView }
+
+export interface AppAnswer {
+  readonly name: string
+  readonly driver: string
+  readonly image?: string
+  readonly phase: AppStatus['phase']
+  readonly isRunning: boolean
+  readonly desired: number
+  readonly running: number
+  readonly serving: number
+  readonly problems: readonly string[]
+  readonly mode: 'auto' | 'manual'
+  readonly minReplicas: number
+  readonly maxReplicas: number
+  readonly paused: 'none' | 'all' | 'in' | 'out'
+  readonly route: { readonly host?: string; readonly path: string }
+  readonly revision: number
+  readonly decision?: Pick<Decision, 'action' | 'from' | 'to' | 'reason' | 'atMs' | 'by' | 'winner'>
+}
+export interface Applied {
+  readonly outcome: 'created' | 'changed' | 'unchanged'
+  readonly app: AppAnswer
+}
+export interface Accepted {
+  readonly app: AppAnswer
+  readonly isSettled: boolean
+  readonly decision?: Decision
+}
+export interface AppPage {
+  readonly apps: readonly AppAnswer[]
+  readonly next?: string
+}
+export interface DecisionPage {
+  readonly decisions: readonly Decision[]
+  readonly latest?: Decision
+  readonly next?: string
+}
+export interface EventPage {
+  readonly events: readonly OrchestryEvent[]
+  readonly next?: string
+}
+export interface InstanceList {
+  readonly instances: readonly InstanceView[]
+}
+export interface MetricsAnswer {
+  readonly atMs: number
+  readonly windowSeconds: number
+  readonly metrics: Metrics
+}
+export interface HealthAnswer {
+  readonly protocol?: string
+  readonly instances: readonly { readonly id: string; readonly rotation?: string; readonly health?: HealthState }[]
+}
+export interface LogAnswer {
+  readonly lines: readonly LogLine[]
+}
+export interface ReadyAnswer {
+  readonly ok: boolean
+  readonly problems: readonly string[]
+}

@@ -1,0 +1,46 @@
+import type { ReadyAnswer } from '../answers.ts'
+import { type Declare, reads } from '../command.ts'
+import { styled } from '../terminal.ts'
+
+type Options = { url?: string; json?: boolean }
+
+export const declareConfig: Declare = (command, cli) => {
+  reads(command).action(async (options: Options) => {
+    const config = await cli.client(options).call<Record<string, unknown>>('GET', '/api/v1/config')
+    if (options.json) return cli.terminal.json(config)
+    await cli.terminal.table(
+      ['SETTING', 'VALUE'],
+      Object.entries(config).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : String(value)]),
+    )
+  })
+}
+
+export const declareInfo: Declare = (command, cli) => {
+  reads(command).action(async (options: Options) => {
+    const client = cli.client(options)
+    const [ready, sandbox, { totals }, { plugins }] = await Promise.all([
+      client.call<ReadyAnswer>('GET', '/readyz', { alsoFine: [503] }),
+      client.call<{ engine: string; isolation: string; node: string }>('GET', '/api/v1/sandbox'),
+      client.call<{ totals: { apps: number; serving: number; desired: number } }>('GET', '/api/v1/metrics/summary'),
+      client.call<{ plugins: { state: string }[] }>('GET', '/api/v1/plugins'),
+    ])
+    const url = client.url
+    const serving = plugins.filter(({ state }) => state === 'serving').length
+    const { version } = cli.deps
+    if (options.json)
+      return cli.terminal.json({
+        url,
+        cli: version,
+        ready,
+        sandbox,
+        totals,
+        plugins: { installed: plugins.length, serving },
+      })
+    cli.terminal.say(`api       ${url}  `, ready.ok ? styled('green', 'ready') : styled('red', 'not ready'))
+    for (const problem of ready.problems) cli.terminal.say(styled('red', 'problem'), `   ${problem}`)
+    cli.terminal.say(`apps      ${totals.apps}, ${totals.serving} of ${totals.desired} replicas serving`)
+    cli.terminal.say(`plugins   ${plugins.length}, ${serving} serving`)
+    cli.terminal.say(`sandbox   ${sandbox.engine}, ${sandbox.isolation}, Node ${sandbox.node}`)
+    cli.terminal.say(`cli       ${version}, Node ${process.version}`)
+  })
+}

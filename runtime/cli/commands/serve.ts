@@ -1,0 +1,22 @@
+import { Option } from 'commander'
+import type { Settings } from '../../config.ts'
+import { logLevels } from '../../log.ts'
+import { type Declare, wholeFrom } from '../command.ts'
+
+/** Only declares: the values are checked where the environment's are, and what runs is handed in. */
+export const declareServe: Declare = (command, { deps }) => {
+  command
+    .option('--host <address>', 'loopback address of the API (ORCHESTRY_HOST; default: 127.0.0.1)')
+    .option('--port <port>', 'of the API and the page (ORCHESTRY_PORT; default: 8000)', wholeFrom(0, 65_535))
+    .option('--proxy-port <port>', "of the apps' traffic (ORCHESTRY_PROXY_PORT; default: 8080)", wholeFrom(0, 65_535))
+    .option('--data-dir <dir>', 'where state is kept (ORCHESTRY_DATA_DIR)')
+    .addOption(new Option('--log-level <level>', '(ORCHESTRY_LOG_LEVEL; default: info)').choices([...logLevels]))
+    .addOption(
+      new Option('--on-exit <what>', 'with replicas (ORCHESTRY_ON_EXIT; default: stop)').choices(['stop', 'keep']),
+    )
+    .action((settings: Settings) => deps.serve({ ...settings }))
+}
+
+export const declareDemo: Declare = (command, { deps }) => {
+  command.action(() => deps.demo())
+}
