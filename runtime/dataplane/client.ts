@@ -7,9 +7,11 @@ import type { Events } from '../events/events.ts'
 import type { Log } from '../log.ts'
 import { buildVersion } from './build.ts'
 import type { Dataplane } from './dataplane.ts'
+import { loss } from './loss.ts'
 import {
   findProcess,
   killProcess,
+  killSilentProcess,
   type ProcessOptions,
   type RunningProcess,
   startProcess,
@@ -27,13 +29,11 @@ export interface DataplaneDeps {
   readonly events: Pick<Events, 'emit'>
 }
 
-const pingMs = 1_000
-/** A machine that is short of CPU is slow to answer; killing its proxy would only add to that. */
-const missedPingsAreDeaf = 3
-const drainMs = 10_000
+const drainMs = 5_000
+const killAfterMs = 1_000
 const firstBackoffMs = 100
 const longestBackoffMs = 5_000
-const steadyAfterMs = 10_000
+const steadyAfterMs = 2_000
 
 export function createDataplane(deps: DataplaneDeps): Dataplane {
   const { clock, host, log } = deps
@@ -92,7 +92,10 @@ export function createDataplane(deps: DataplaneDeps): Dataplane {
   /** The process of this data directory, when code and address fit; one that does not fit gives way. */
   const adopt = async (settings: ProcessOptions): Promise<RunningProcess | undefined> => {
     const found = await findProcess(settings)
-    if (!found) return undefined
+    if (!found) {
+      await killSilentProcess(settings)
+      return undefined
+    }
     const { pong } = found
     const fits =
       pong.build === settings.build &&
@@ -116,44 +119,12 @@ export function createDataplane(deps: DataplaneDeps): Dataplane {
     return undefined
   }
 
-  /** Resolves with the reason when the process has died or stopped answering, or undefined when we are stopping. */
-  const lost = (current: RunningProcess, signal: AbortSignal): Promise<string | undefined> =>
-    new Promise((resolve) => {
-      let missed = 0
-      let isPinging = false
-      const finish = (reason: string | undefined) => {
-        stopPinging()
-        resolve(reason)
-      }
-      const stopPinging = clock.every(pingMs, () => {
-        if (isPinging) return
-        isPinging = true
-        current.link
-          .ping()
-          .then(
-            () => {
-              missed = 0
-            },
-            () => {
-              missed += 1
-              if (missed >= missedPingsAreDeaf) finish('it no longer answers')
-            },
-          )
-          .finally(() => {
-            isPinging = false
-          })
-      })
-      current.link.watch(() => finish('its process ended'))
-      if (signal.aborted) finish(undefined)
-      signal.addEventListener('abort', () => finish(undefined), { once: true })
-    })
-
   const supervise = async (settings: ProcessOptions, first: RunningProcess, signal: AbortSignal): Promise<void> => {
     let current = first
     let backoffMs = 0
     for (;;) {
       const sinceMs = clock.monotonic()
-      const reason = await lost(current, signal)
+      const reason = await loss(current.link, clock, signal)
       if (reason === undefined) return
       running = undefined
       problem = reason
@@ -235,7 +206,7 @@ export function createDataplane(deps: DataplaneDeps): Dataplane {
       if (!last || !options) return
       if (!keep) {
         await last.link.shutdown(drainMs).catch(() => {})
-        if (!(await waitForEnd(last.pid, options, drainMs + pingMs))) await killProcess(last.pid, options)
+        if (!(await waitForEnd(last.pid, options, drainMs + killAfterMs))) await killProcess(last.pid, options)
       }
       last.link.close()
     },

@@ -1,7 +1,7 @@
 /** The controller's end of the control socket: every call bounded in time. */
 import type { Sample, Upstream, UpstreamStatus } from '@orchestry/sdk'
 import { Client, Pool } from 'undici'
-import { messageOf, OrchestryError } from '../errors.ts'
+import { OrchestryError } from '../errors.ts'
 import type { Pong } from './control.ts'
 
 export interface Link {
@@ -47,9 +47,10 @@ export function createLink(socketPath: string): Link {
       })
       return { status: response.statusCode, body: (await response.body.json()) as unknown }
     } catch (error) {
+      // The cause may name paths, and this text reaches plugins.
       throw new OrchestryError(
         'ORC_DATAPLANE_UNAVAILABLE',
-        `The proxy process does not answer on ${socketPath} (${messageOf(error)}). It is restarted when it is gone.`,
+        'The proxy process does not answer. It is restarted when it is gone, and told again all that it should know.',
         { cause: error },
       )
     }

@@ -1,6 +1,6 @@
 /** Starts the proxy process, finds one that is running, and makes sure that one has ended. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { open, readFile, rename, stat } from 'node:fs/promises'
+import { open, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { messageOf, OrchestryError } from '../errors.ts'
@@ -38,6 +38,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     ended = `it ended with ${signal ?? `code ${code}`}`
   })
   child.unref()
+  if (child.pid !== undefined) await writeFile(pidPath(dataDir), String(child.pid), { mode: 0o600 })
   while (ended === undefined && clock.monotonic() < untilMs) {
     const found = await findProcess(options)
     if (found !== undefined && found.pid === child.pid) return found
@@ -79,6 +80,14 @@ export async function killProcess(pid: number, { socketPath, clock }: ProcessOpt
     // It ended by itself in between.
   }
   await waitForEnd(pid, { socketPath, clock }, killTimeoutMs)
+}
+
+/** One that an earlier controller left, and that does not answer any more, still holds the address. */
+export async function killSilentProcess(options: ProcessOptions): Promise<void> {
+  // Elsewhere nothing would prove that the number is still that of our process.
+  if (process.platform !== 'linux') return
+  const pid = Number(await readFile(pidPath(options.dataDir), 'utf8').catch(() => '0'))
+  if (Number.isInteger(pid) && pid > 1) await killProcess(pid, options)
 }
 
 /** False when it is still there after the time. */
@@ -147,4 +156,8 @@ async function openLog(dataDir: string) {
 
 function logPath(dataDir: string): string {
   return join(dataDir, 'proxy.log')
+}
+
+function pidPath(dataDir: string): string {
+  return join(dataDir, 'proxy.pid')
 }

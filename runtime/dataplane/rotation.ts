@@ -47,11 +47,15 @@ export interface Rotation {
 }
 
 const skipMs = 1_000
-const connectTimeoutMs = 2_000
-const headersTimeoutMs = 30_000
-const silentBodyMs = 300_000
+const defaultTimeouts = { connectMs: 2_000, headersMs: 30_000, silentBodyMs: 300_000 }
+export type Timeouts = typeof defaultTimeouts
 
-export function createRotation({ clock }: { clock: Pick<Clock, 'now' | 'monotonic'> }): Rotation {
+export function createRotation(deps: {
+  clock: Pick<Clock, 'now' | 'monotonic'>
+  timeouts?: Partial<Timeouts>
+}): Rotation {
+  const { clock } = deps
+  const timeouts = { ...defaultTimeouts, ...deps.timeouts }
   const entries = new Map<string, Entry>()
   const retiring = new Set<Target>()
   let table = buildRoutes<Entry>([])
@@ -75,7 +79,7 @@ export function createRotation({ clock }: { clock: Pick<Clock, 'now' | 'monotoni
   const place = (entry: Entry, upstream: Upstream) => {
     const kept = new Map(entry.targets.map((target) => [keyOf(target), target]))
     const take = (endpoint: Endpoint, state: 'serving' | 'draining'): Target => {
-      const target = kept.get(keyOf(endpoint)) ?? createTarget(endpoint)
+      const target = kept.get(keyOf(endpoint)) ?? createTarget(endpoint, timeouts)
       kept.delete(keyOf(endpoint))
       retiring.delete(target)
       target.state = state
@@ -161,12 +165,12 @@ function keyOf({ id, host, port }: Endpoint): string {
   return `${id} ${host} ${port}`
 }
 
-function createTarget({ id, host, port }: Endpoint): Target {
+function createTarget({ id, host, port }: Endpoint, timeouts: Timeouts): Target {
   const pool = new Pool(`http://${host.includes(':') ? `[${host}]` : host}:${port}`, {
     connections: limits.proxyConnectionsPerEndpoint,
-    connect: { timeout: connectTimeoutMs },
-    headersTimeout: headersTimeoutMs,
-    bodyTimeout: silentBodyMs,
+    connect: { timeout: timeouts.connectMs },
+    headersTimeout: timeouts.headersMs,
+    bodyTimeout: timeouts.silentBodyMs,
   })
   return { id, host, port, pool, state: 'serving', active: 0, skipUntilMs: 0 }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -58,7 +58,7 @@ test('from start to stop: serves, tells status and traffic, and leaves no proces
   const process = await pid()
   await dataplane.stop({ keep: false })
   await dataplane.stop({ keep: false })
-  assert.ok(isGone(process))
+  await waitFor(() => isGone(process))
   assert.equal(dataplane.address(), undefined)
   await assert.rejects(stat(join(dataDir, 'proxy.sock')), { code: 'ENOENT' })
 })
@@ -75,7 +75,7 @@ test('an older generation does not replace a newer one; the same again changes n
 })
 
 test('a proxy process that is killed is back in a moment, on the same port, and knows every app', async (t) => {
-  const { dataplane, events, url, pid } = await makeDataplane(t)
+  const { dataplane, dataDir, events, url, pid } = await makeDataplane(t)
   await dataplane.start()
   const replica = await startReplica(t, 'a')
   await dataplane.apply(of(replica))
@@ -84,6 +84,9 @@ test('a proxy process that is killed is back in a moment, on the same port, and 
   dataplane.onRestarted(() => {
     restarts += 1
   })
+  // The first process of a data directory compiles its code, and leaves the result for those after it.
+  const cache = join(dataDir, 'compile-cache')
+  await waitFor(async () => (await readdir(cache, { recursive: true })).length > 20)
   const [before, address] = [await pid(), url()]
   const killedAt = performance.now()
   process.kill(before, 'SIGKILL')
@@ -126,7 +129,9 @@ async function controller(
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   t.after(() => child.kill('SIGKILL'))
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+  const died = once(child, 'exit').then(() => Promise.reject(new Error('the controller ended')))
+  died.catch(() => {})
+  const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), died])) as [string]
   const { host, port } = JSON.parse(line) as { host: string; port: number }
   return { child, url: `http://${host}:${port}` }
 }
@@ -177,6 +182,18 @@ test('keep leaves the process serving for the next controller', async (t) => {
   assert.equal(await second.pid(), pid)
 })
 
+test('a process that was left behind and no longer answers does not keep the next controller from starting', async (t) => {
+  const first = await makeDataplane(t)
+  await first.dataplane.start()
+  const [pid, port] = [await first.pid(), first.dataplane.address()?.port ?? 0]
+  await first.dataplane.stop({ keep: true })
+  process.kill(pid, 'SIGSTOP')
+  const second = await makeDataplane(t, { dataDir: first.dataDir, port })
+  await second.dataplane.start()
+  assert.notEqual(await second.pid(), pid)
+  await waitFor(() => isGone(pid))
+})
+
 test('a process on another address than wanted finishes what it has, and another one takes its place', async (t) => {
   const first = await makeDataplane(t)
   await first.dataplane.start()
@@ -222,10 +239,22 @@ test('an address that is not of this machine is refused with its name', async (t
   await assert.rejects(dataplane.start(), /192\.0\.2\.1.*--proxy-host/)
 })
 
-test('a data directory with a long path works, its socket lies where only we can reach it', async (t) => {
+test('a data directory with a long path works: its socket lies in a folder that only we can enter', async (t) => {
+  const temporary = await tempDir(t)
+  const before = process.env.TMPDIR
+  process.env.TMPDIR = temporary
+  t.after(() => {
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+  })
+  const folder = join(temporary, `orchestry-${process.getuid?.()}`)
+  await mkdir(folder)
+  await chmod(folder, 0o755)
   const dataDir = join(await tempDir(t), 'd'.repeat(120))
   await mkdir(dataDir)
   const { dataplane, url } = await makeDataplane(t, { dataDir })
+  await assert.rejects(dataplane.start(), /mode 0700/)
+  await chmod(folder, 0o700)
   await dataplane.start()
   await dataplane.apply(of(await startReplica(t, 'a')))
   assert.equal((await get(`${url()}/shop/`)).body, 'a')

@@ -314,6 +314,30 @@ test('a replica that talks nonsense is 502', async (t) => {
   assert.equal((await call(`${proxy.url}/shop/`)).status, 502)
 })
 
+test('a replica that does not begin an answer in time is 504, and nobody else is asked', async (t) => {
+  const proxy = await startProxy(t, { headersMs: 100 })
+  let seen = 0
+  const silent = () =>
+    startReplica(t, 'silent', () => {
+      seen += 1
+    })
+  proxy.route('shop', await Promise.all([silent(), silent()]))
+  const answer = await call(`${proxy.url}/shop/`)
+  assert.equal(answer.status, 504)
+  assert.match(answer.body, /ORC_DATAPLANE_ENDPOINT_TIMEOUT/)
+  assert.equal(seen, 1)
+})
+
+test('an answer that comes before the upload is over reaches the client, and its connection can go on', async (t) => {
+  const proxy = await startProxy(t)
+  const replica = await startReplica(t, 'a', (_request, response) => response.writeHead(413).end('too much'))
+  proxy.route('shop', [replica])
+  for (let round = 0; round < 5; round += 1) {
+    const answer = await call(`${proxy.url}/shop/`, { method: 'POST' }, Buffer.alloc(2_000_000))
+    assert.deepEqual([answer.status, answer.body], [413, 'too much'])
+  }
+})
+
 test('a client that goes away ends its request at the replica', async (t) => {
   const proxy = await startProxy(t)
   let isOpen = false

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import type { Endpoint, Upstream } from '@orchestry/sdk'
 import { systemClock } from '../../runtime/clock.ts'
-import { createRotation, type Rotation } from '../../runtime/dataplane/rotation.ts'
+import { createRotation, type Rotation, type Timeouts } from '../../runtime/dataplane/rotation.ts'
 import { createProxyServer, type ProxyServer } from '../../runtime/dataplane/server.ts'
 
 type After = Pick<TestContext, 'after'>
@@ -44,8 +44,8 @@ export interface TestProxy {
   route(app: string, replicas: readonly TestReplica[], changes?: Partial<Upstream>): void
 }
 
-export async function startProxy(test: After): Promise<TestProxy> {
-  const rotation = createRotation({ clock: systemClock })
+export async function startProxy(test: After, timeouts: Partial<Timeouts> = {}): Promise<TestProxy> {
+  const rotation = createRotation({ clock: systemClock, timeouts })
   const server = createProxyServer({ rotation, clock: systemClock })
   const port = await server.listen('127.0.0.1', 0)
   test.after(async () => {
