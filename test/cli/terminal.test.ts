@@ -41,7 +41,7 @@ test('a table has no frame, keeps its columns and ends no line with spaces', asy
       ['a\nb', '20', ''],
     ],
   )
-  assert.equal(out(), 'NAME       N\nshop       1   x\na\\u000ab  20\n')
+  assert.equal(out(), 'NAME      N\nshop      1   x\na\\u000ab  20\n')
 })
 
 test('what takes longer than a second is said, and taken back when it is over', async () => {
