@@ -52,6 +52,8 @@ export const catalogue = {
   ORC_DATAPLANE_REQUEST_INVALID: operator(400, 'The request cannot be forwarded'),
   ORC_DATAPLANE_UNAVAILABLE: system(503, 'The embedded proxy does not answer'),
 
+  ORC_DEMO_FAILED: system(500, 'The demonstration did not do what it shows'),
+
   ORC_DRIVER_START_FAILED: operator(502, 'The replica could not be started'),
   ORC_DRIVER_UNAVAILABLE: system(503, 'The driver cannot reach what it drives'),
   ORC_DRIVER_UNKNOWN: operator(400, 'There is no driver of this name'),
