@@ -3,7 +3,6 @@
  * the pass, writes down how it ended and marks the app dirty. Every step may be the last one before a kill -9: the next
  * start finds what runs and goes on from there.
  */
-import { randomBytes } from 'node:crypto'
 import type { Endpoint } from '@orchestry/sdk'
 import type { Balancing } from '../balancing/balancing.ts'
 import type { Clock } from '../clock.ts'
@@ -32,6 +31,8 @@ export interface World {
   readonly clock: Clock
   readonly log: Log
   readonly chance: () => number
+  /** What tells replicas of an app apart; never the same twice. */
+  readonly newSuffix: () => string
   /** Plan this app again. */
   markDirty(app: string): void
   /** The app's instances have come or gone. */
@@ -172,6 +173,7 @@ export function createApply(world: World): Apply {
   function count(loop: Loop): void {
     if (loop.isCounting) return
     loop.isCounting = true
+    loop.countedAtMs = clock.monotonic()
     const seen = loop.taken?.seq
     const ask = async () => {
       const status = await balancing.status(loop.name).catch(() => null)
@@ -212,7 +214,7 @@ export function createApply(world: World): Apply {
       return
     }
     const { version, app } = wantedVersion(loop.record, loop.memory)
-    const id = `${loop.name}-${randomBytes(4).toString('hex')}`
+    const id = `${loop.name}-${world.newSuffix()}`
     const nowMs = clock.monotonic()
     const replica: Replica = {
       id,

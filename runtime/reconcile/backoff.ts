@@ -32,6 +32,11 @@ export function afterFailure(backoff: Backoff, failure: Failure, nowMs: number, 
   return { failures, lastFailureAtMs: nowMs, retryAtMs: nowMs + delayMs * spread }
 }
 
+/** Whether what comes next must first show with one replica that it works: an accident that is mended at once need not. */
+export function needsTrial(backoff: Backoff): boolean {
+  return backoff.failures > 0 && backoff.retryAtMs > backoff.lastFailureAtMs
+}
+
 /** When the app may count as recovered, given one of its serving replicas; undefined while that proves nothing. */
 export function provenAtMs(
   backoff: Backoff,

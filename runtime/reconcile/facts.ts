@@ -1,6 +1,7 @@
 /** What a plan is made from and what it says: plain data, so that every case can be written down in a table. */
 import type { Rollout } from '../apps/app.ts'
 import type { HealthStatus } from '../health/health.ts'
+import type { Backoff } from './backoff.ts'
 import type { Rotation } from './reconcile.ts'
 
 /** What is wanted of one app now. */
@@ -53,9 +54,11 @@ export interface Facts {
   readonly published?: Routing
   /** The load balancer did not take it: hand it out again from then on. */
   readonly republishAtMs?: number
-  readonly backoff: { readonly failures: number; readonly retryAtMs: number }
+  readonly backoff: Backoff
   /** Adopted replicas are given until then to be probed before anything is decided. */
   readonly holdUntilMs: number
+  /** When the connections of draining replicas were last asked for. */
+  readonly countedAtMs: number
 }
 
 export type Step =

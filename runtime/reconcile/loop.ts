@@ -46,6 +46,7 @@ export interface Loop {
   memory: Memory
   startsUnderWay: number
   isCounting: boolean
+  countedAtMs: number
   /** The version being rolled out, while replicas of another one are there. */
   rollout?: string
   isDegraded: boolean
@@ -63,6 +64,7 @@ export function createLoop(name: string, memory: Memory): Loop {
     memory,
     startsUnderWay: 0,
     isCounting: false,
+    countedAtMs: Number.NEGATIVE_INFINITY,
     isDegraded: false,
   }
 }
@@ -103,6 +105,7 @@ export function factsOf(loop: Loop, health: Pick<Health, 'stateOf'>): Facts {
     ...(loop.republishAtMs === undefined ? {} : { republishAtMs: loop.republishAtMs }),
     backoff: loop.backoff,
     holdUntilMs: loop.holdUntilMs,
+    countedAtMs: loop.countedAtMs,
   }
 }
 

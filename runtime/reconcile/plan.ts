@@ -2,6 +2,7 @@
  * What to do next for one app, from what is wanted and what is there. Pure. Out: start → await healthy → publish.
  * In: publish without it → drain → stop. A plan never waits: what must happen later is planned again when it is time.
  */
+import { needsTrial } from './backoff.ts'
 import type { Facts, Goal, Plan, ReplicaFacts, Routing, Step } from './facts.ts'
 import type { Rotation } from './reconcile.ts'
 import { chooseRetirements } from './retire.ts'
@@ -31,7 +32,7 @@ export function plan(goal: Goal, facts: Facts, nowMs: number): Plan {
   }
   for (const [id, retirement] of retirements) steps.push({ do: 'retire', id, ...retirement })
   steps.push(...publishing(facts, after, nowMs, wakes))
-  steps.push(...stopping(goal, after, nowMs, wakes))
+  steps.push(...stopping(goal, facts, after, nowMs, wakes))
   steps.push(...starting(goal, facts, after, nowMs, wakes))
   return wakes.length === 0 ? { steps } : { steps, wakeAtMs: Math.min(...wakes) }
 }
@@ -77,7 +78,7 @@ function sameIds(a: readonly string[], b: readonly string[]): boolean {
   return b.every((id) => known.has(id))
 }
 
-function stopping(goal: Goal, seats: readonly Seat[], nowMs: number, wakes: number[]): Step[] {
+function stopping(goal: Goal, facts: Facts, seats: readonly Seat[], nowMs: number, wakes: number[]): Step[] {
   const steps: Step[] = []
   const drainMs = goal.rollout.drainSeconds * 1000
   let isCounting = false
@@ -96,8 +97,9 @@ function stopping(goal: Goal, seats: readonly Seat[], nowMs: number, wakes: numb
     if (Number.isFinite(endsAtMs)) wakes.push(endsAtMs)
   }
   if (isCounting) {
-    steps.unshift({ do: 'count' })
-    wakes.push(nowMs + countEveryMs)
+    const isDue = nowMs >= facts.countedAtMs + countEveryMs
+    if (isDue) steps.unshift({ do: 'count' })
+    wakes.push((isDue ? nowMs : facts.countedAtMs) + countEveryMs)
   }
   return steps
 }
@@ -108,13 +110,12 @@ function starting(goal: Goal, facts: Facts, seats: readonly Seat[], nowMs: numbe
   const room = goal.replicas + surgeOf(goal) - staying.length
   const missing = Math.min(goal.replicas - fresh.length, room)
   if (missing <= 0) return []
-  const { failures, retryAtMs } = facts.backoff
-  if (nowMs < retryAtMs) {
-    wakes.push(retryAtMs)
+  if (nowMs < facts.backoff.retryAtMs) {
+    wakes.push(facts.backoff.retryAtMs)
     return []
   }
-  // What failed repeatedly is tried with one replica, so that a broken image costs one start a round and not fifty.
-  const isTrial = failures >= 2 && !fresh.some((seat) => seat.rotation === 'serving')
+  // So that a broken image costs one start a round and not fifty.
+  const isTrial = needsTrial(facts.backoff) && !fresh.some((seat) => seat.rotation === 'serving')
   const count = isTrial ? Math.min(missing, 1 - fresh.length) : missing
   return count > 0 ? [{ do: 'start', count }] : []
 }

@@ -1,4 +1,5 @@
 /** Closes the gap between what is wanted and what runs. Hears of changes, and plans each changed app soon after. */
+import { randomBytes } from 'node:crypto'
 import type { AppChange, Apps } from '../apps/app.ts'
 import type { Balancing } from '../balancing/balancing.ts'
 import type { Clock } from '../clock.ts'
@@ -39,6 +40,7 @@ export interface ReconcilerParts {
   readonly log: Log
   /** In [0, 1); spreads the backoff. */
   readonly chance?: () => number
+  readonly newSuffix?: () => string
 }
 
 export function createReconciler(parts: ReconcilerParts): Reconciler {
@@ -67,6 +69,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     clock,
     log,
     chance,
+    newSuffix: parts.newSuffix ?? (() => randomBytes(4).toString('hex')),
     markDirty: queue.add,
     instancesChanged: tellInstancesChanged,
     started: adoption.started,
@@ -106,9 +109,8 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const loop = loops.get(app)
     if (!loop || state !== 'running') return
     try {
-      queue.wakeAt(app, pass(loop))
-      const isGone = loop.record === undefined || loop.isDeleted
-      if (isGone && loop.replicas.size === 0) finish(loop)
+      if (apps.get(app) === undefined && loop.replicas.size === 0) finish(loop)
+      else queue.wakeAt(app, pass(loop))
     } catch (thrown) {
       log.error({ err: thrown, app }, 'a reconcile pass failed inside the host, trying again')
       queue.wakeAt(app, clock.monotonic() + passAgainMs)

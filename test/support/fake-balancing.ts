@@ -50,6 +50,7 @@ export function createFakeBalancing(clock: Clock): FakeBalancing {
     },
     async remove(app) {
       removed.push(app)
+      generations.set(app, (generations.get(app) ?? 0) + 1)
       taken.delete(app)
     },
     async status(app) {

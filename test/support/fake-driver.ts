@@ -6,6 +6,8 @@ import { OrchestryError } from '../../runtime/errors.ts'
 export interface FakeDriver extends Driver {
   readonly instances: ReadonlyMap<string, Instance>
   readonly requests: readonly StartRequest[]
+  /** A listing shows what was there when it was asked for. */
+  listMs: number
   startMs: number
   stopMs: number
   /** A text for the driver's error, when a start is to fail. */
@@ -15,6 +17,7 @@ export interface FakeDriver extends Driver {
   crash(id: string): void
   /** As `crash`, but nobody is told. */
   vanish(id: string): void
+  onRequest: ((request: StartRequest) => void) | undefined
   onStart: ((instance: Instance) => void) | undefined
   onStop: ((id: string) => void) | undefined
   resync(): void
@@ -32,18 +35,23 @@ export function createFakeDriver(clock: Clock): FakeDriver {
     name: 'fake',
     instances,
     requests,
+    listMs: 5,
     startMs: 20,
     stopMs: 50,
     isListable: true,
     refuse: () => undefined,
+    onRequest: undefined,
     onStart: undefined,
     onStop: undefined,
     async list() {
       if (!driver.isListable) throw new OrchestryError('ORC_DRIVER_UNAVAILABLE', 'the daemon does not answer.')
-      return [...instances.values()]
+      const picture = [...instances.values()]
+      await clock.sleep(driver.listMs)
+      return picture
     },
     async start(request) {
       requests.push(request)
+      driver.onRequest?.(request)
       await clock.sleep(driver.startMs)
       const refusal = driver.refuse(request)
       if (refusal !== undefined) throw new OrchestryError('ORC_DRIVER_START_FAILED', refusal)

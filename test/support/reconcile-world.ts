@@ -1,8 +1,8 @@
 /** Everything around a reconciler, in memory and on a clock of its own. The controller can die and come back. */
 import type { NewEvent } from '../../runtime/events/events.ts'
 import { createLog } from '../../runtime/log.ts'
-import { createReconciler } from '../../runtime/reconcile/reconciler.ts'
 import type { InstanceView, Reconciler } from '../../runtime/reconcile/reconcile.ts'
+import { createReconciler } from '../../runtime/reconcile/reconciler.ts'
 import type { Key, Store, Write } from '../../runtime/store/store.ts'
 import { createFakeApps } from './fake-apps.ts'
 import { createFakeBalancing } from './fake-balancing.ts'
@@ -21,17 +21,21 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
   const store = createSmallStore()
   const log = createLog({ level: 'silent' })
 
+  let suffix = 0
+  let life = { isOver: false }
   const make = (health: FakeHealth): Reconciler => {
+    life = { isOver: false }
     const reconciler = createReconciler({
-      apps,
-      drivers: new Map([[driver.name, driver]]),
-      health,
-      balancing,
-      events: { emit: (event) => void events.push(event) },
-      store,
-      clock,
+      apps: mortal(apps, life),
+      drivers: new Map([[driver.name, mortal(driver, life)]]),
+      health: mortal(health, life),
+      balancing: mortal(balancing, life),
+      events: mortal({ emit: (event: NewEvent) => void events.push(event) }, life),
+      store: mortal(store, life),
+      clock: mortal(clock, life),
       log,
       chance,
+      newSuffix: () => (suffix += 1).toString(16).padStart(8, '0'),
     })
     reconciler.onInstancesChanged((app) => {
       for (const instance of reconciler.instances(app)) if (instance.isRunning) health.sees(instance)
@@ -48,14 +52,26 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     store,
     health: firstHealth,
     reconciler: make(firstHealth),
-    /** The controller is killed (its callbacks are heard no more), and another one starts. Replicas and traffic go on. */
+    /** Starts the controller; a listing takes its time. */
+    async start() {
+      let isStarted = false
+      world.reconciler.start().then(() => {
+        isStarted = true
+      })
+      await clock.advanceUntil(() => isStarted, 5000, 5)
+    },
+    /** The controller is gone between two steps, as by kill -9. Replicas and traffic go on. */
+    kill() {
+      life.isOver = true
+    },
+    /** Another controller starts. */
     async restart() {
+      world.kill()
       const rule = world.health.rule
-      await world.reconciler.stop({ keep: true })
       world.health = createFakeHealth(clock)
       world.health.rule = rule
       world.reconciler = make(world.health)
-      await world.reconciler.start()
+      await world.start()
     },
     /** Moves time on until the app is as wanted. */
     async settle(app: string, ms = 60_000): Promise<boolean> {
@@ -72,6 +88,28 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     eventsOf: (type: string) => events.filter((event) => event.type === type),
   }
   return world
+}
+
+/** A port as a process holds it: once its life is over, its calls do nothing and its callbacks are heard no more. */
+function mortal<T extends object>(port: T, life: { isOver: boolean }): T {
+  const never = new Promise<never>(() => {})
+  const heed = (value: unknown) =>
+    typeof value === 'function' ? (...args: unknown[]) => (life.isOver ? undefined : value(...args)) : value
+  return new Proxy(port, {
+    get(target, key) {
+      const member: unknown = Reflect.get(target, key)
+      if (typeof member !== 'function') return member
+      return (...args: unknown[]) => {
+        if (life.isOver) return never
+        const result: unknown = member.apply(target, args.map(heed))
+        if (!(result instanceof Promise)) return result
+        return result.then(
+          (value: unknown) => (life.isOver ? never : value),
+          (thrown: unknown) => (life.isOver ? never : Promise.reject(thrown)),
+        )
+      }
+    },
+  })
 }
 
 /** Enough of a store for what the reconciler remembers. */
