@@ -2,7 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const entry = fileURLToPath(new URL('./cli-entry.ts', import.meta.url))
+const pathOf = (file: string) => fileURLToPath(new URL(file, import.meta.url))
+/** The launcher that npm links as `orchestry`. */
+const launcher = [pathOf('../../runtime/cli/orchestry.js')]
+/** The same command line, where `serve` and `demo` only tell that they were called. */
+const withoutRuntime = ['--conditions=@orchestry/source', pathOf('./cli-entry.ts')]
 
 export interface Ended {
   readonly code: number | null
@@ -18,11 +22,16 @@ export interface Running {
 
 export function startCli(
   args: readonly string[],
-  { env = {}, input, cwd }: { env?: Record<string, string>; input?: string; cwd?: string } = {},
+  {
+    env = {},
+    input,
+    cwd,
+    isWithoutRuntime = false,
+  }: { env?: Record<string, string>; input?: string; cwd?: string; isWithoutRuntime?: boolean } = {},
 ): Running {
-  const flags = ['--conditions=@orchestry/source', '--disable-warning=UNDICI-ES']
+  const program = isWithoutRuntime ? withoutRuntime : launcher
   const { ORCHESTRY_URL: _url, NO_COLOR: _colour, FORCE_COLOR: _force, ...inherited } = process.env
-  const child = spawn(process.execPath, [...flags, entry, ...args], {
+  const child = spawn(process.execPath, [...program, ...args], {
     env: { ...inherited, ...env },
     ...(cwd && { cwd }),
   })
