@@ -108,6 +108,7 @@ export function createPass(parts: PassParts): (loop: Loop) => number | undefined
     const goal = goalOf(loop, parts.shutdown())
     const { steps, wakeAtMs } = plan(goal, factsOf(loop, parts.health), clock.monotonic())
     parts.apply.run(loop, goal, steps)
+    if (loop.published && !loop.memory.isRouted) parts.remember(loop, { ...loop.memory, isRouted: true })
     settle(loop)
     report(loop)
     if (provenMs === undefined || wakeAtMs === undefined) return wakeAtMs ?? provenMs

@@ -118,24 +118,23 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     for (const look of waiters.get(app) ?? []) look()
   }
 
-  /** The last replica of an app that no longer exists is gone. */
+  /** The last replica of an app that no longer exists is gone. It is forgotten only when its route is. */
   function finish(loop: Loop): void {
     queue.wakeAt(loop.name, undefined)
     loops.delete(loop.name)
-    unroute(loop.name)
-    if (loop.memory.good !== undefined) remember(loop, {})
-  }
-
-  function unroute(app: string): void {
-    balancing.remove(app).catch((thrown: unknown) => {
-      log.warn({ err: thrown, app }, 'the load balancer still knows a deleted app')
+    const forget = async () => {
+      await balancing.remove(loop.name)
+      if (loop.memory.isRouted && !loops.has(loop.name)) remember(loop, {})
+    }
+    forget().catch((thrown: unknown) => {
+      log.warn({ err: thrown, app: loop.name }, 'the load balancer still knows a deleted app')
     })
   }
 
   function remember(loop: Loop, memory: Memory): void {
     loop.memory = memory
     const key = [memoryKey, loop.name]
-    const isEmpty = memory.good === undefined && memory.refused === undefined
+    const isEmpty = Object.keys(memory).length === 0
     store?.write([isEmpty ? { delete: key } : { put: key, value: memory }]).catch((thrown: unknown) => {
       log.error({ err: thrown, app: loop.name }, 'which version to roll back to could not be stored')
     })
@@ -144,7 +143,6 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   function adopted(driver: Driver, instance: Instance): void {
     const record = apps.get(instance.app)
     const isOrphan = record === undefined
-    if (isOrphan && !loops.has(instance.app)) unroute(instance.app)
     const loop = loopFor(instance.app)
     if (record) loop.record = record
     const nowMs = clock.monotonic()
@@ -301,6 +299,8 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
         }),
       )
       await Promise.all([...drivers.values()].map((driver) => adoption.sync(driver)))
+      // Apps that were deleted, and then we were killed before the load balancer knew.
+      for (const app of stored.keys()) loopFor(app)
       markAllDirty()
     },
     async stop({ keep }) {

@@ -6,8 +6,10 @@ export interface Version {
   readonly app: App
 }
 
-/** What is remembered of an app's rollouts, over restarts of Orchestry too. */
+/** What is remembered of an app over restarts of Orchestry. */
 export interface Memory {
+  /** The load balancer has been told of it: it must also be told when the app is gone. */
+  readonly isRouted?: boolean
   /** The newest version that was once fully in rotation. */
   readonly good?: Version
   /** The version that was rolled back, and what had failed. */
@@ -37,7 +39,7 @@ export function afterFailures(
 ): (Memory & { readonly good: Version }) | undefined {
   const { good } = memory
   if (failures < roundsAllowed || good === undefined || good.version === record.version) return undefined
-  return isRefused(record, memory) ? undefined : { good, refused: { version: record.version, because } }
+  return isRefused(record, memory) ? undefined : { ...memory, good, refused: { version: record.version, because } }
 }
 
 export function isRefused(record: AppRecord, memory: Memory): boolean {
@@ -49,7 +51,7 @@ export function afterSettled(record: AppRecord, memory: Memory): Memory | undefi
   const { good } = memory
   if (isRefused(record, memory)) return undefined
   const isKnown = good?.version === record.version && (good.app === record.app || isEqual(good.app, record.app))
-  return isKnown ? undefined : { good: { version: record.version, app: record.app } }
+  return isKnown ? undefined : { ...withoutRefusal(memory), good: { version: record.version, app: record.app } }
 }
 
 /** Both come from the same schema, so their fields are in the same order. */
@@ -65,5 +67,6 @@ export function afterChange(record: AppRecord, previous: AppRecord | undefined, 
 }
 
 function withoutRefusal(memory: Memory): Memory {
-  return memory.good === undefined ? {} : { good: memory.good }
+  const { refused: _forgiven, ...kept } = memory
+  return kept
 }
