@@ -131,7 +131,8 @@ export function mountAppActions(api: Api, deps: ApiDeps): void {
       await checkHealth.body(c)
       const { app } = apps.require(nameOf(c))
       const states = await health.checkNow(app.name)
-      const instances = [...states].map(([id, state]) => ({ id, health: state }))
+      const replicas = reconciler.instances(app.name)
+      const instances = replicas.map(({ id, rotation }) => ({ id, rotation, health: states.get(id) }))
       return json({ app: app.name, protocol: app.healthCheck?.protocol, instances })
     }),
   )

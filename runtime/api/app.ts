@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { mountAppActions } from './app-actions.ts'
 import { mountAppReads } from './app-reads.ts'
 import { mountApps } from './apps.ts'
-import { createDashboard } from './dashboard.ts'
+import { createPageFiles } from './dashboard.ts'
 import { mountDecisions } from './decisions.ts'
 import type { Api, ApiDeps, ApiEnv } from './deps.ts'
 import { mountEvents } from './events.ts'
@@ -21,7 +21,7 @@ export function createApi(deps: ApiDeps): Api {
   const streams = createStreams(deps)
   guard(api)
   api.onError(createOnError(deps))
-  api.notFound(createNotFound(api, createDashboard(deps)))
+  api.notFound(createNotFound(api, createPageFiles(deps)))
   mountApps(api, deps)
   mountAppActions(api, deps)
   mountAppReads(api, deps)

@@ -1,6 +1,4 @@
 /** The page and its files, with a policy under which nothing but these files can run. */
-import { fileURLToPath } from 'node:url'
-import { serveStatic } from '@hono/node-server/serve-static'
 import type { Context } from 'hono'
 import type { ApiDeps, ApiEnv } from './deps.ts'
 
@@ -26,13 +24,13 @@ const headers = {
  * Answers with a file of the page, or undefined. Asked only where no route matches: a file cannot stand in front of the API,
  * and no pattern for file names slows down the router.
  */
-export function createDashboard({ dashboardDir }: Pick<ApiDeps, 'dashboardDir'>) {
-  const root = dashboardDir ?? fileURLToPath(new URL('../dashboard/public', import.meta.url))
-  const serve = serveStatic<ApiEnv>({ root })
+export function createPageFiles({ dashboard }: Pick<ApiDeps, 'dashboard'>) {
   return async (c: Context<ApiEnv>): Promise<Response | undefined> => {
-    const found = await serve(c, async () => {})
-    if (!(found instanceof Response)) return undefined
-    for (const [name, value] of Object.entries(headers)) found.headers.set(name, value)
-    return found
+    if (c.req.method !== 'GET' && c.req.method !== 'HEAD') return undefined
+    const file = await dashboard.file(c.req.path)
+    if (!file) return undefined
+    if (c.req.header('if-none-match') === file.etag)
+      return new Response(null, { status: 304, headers: { ...headers, ETag: file.etag } })
+    return new Response(file.body, { headers: { ...headers, 'Content-Type': file.contentType, ETag: file.etag } })
   }
 }

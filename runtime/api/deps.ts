@@ -5,6 +5,7 @@ import type { Apps } from '../apps/app.ts'
 import type { Balancing } from '../balancing/balancing.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
+import type { Dashboard } from '../dashboard/dashboard.ts'
 import type { LogLine } from '../drivers/driver.ts'
 import type { Events } from '../events/events.ts'
 import type { Health } from '../health/health.ts'
@@ -32,8 +33,9 @@ export interface ApiDeps {
   readonly clock: Pick<Clock, 'now' | 'sleep'>
   readonly log: Pick<Log, 'error' | 'warn'>
   readonly readiness: () => Readiness | Promise<Readiness>
-  /** Where the page's files are; the ones that come with Orchestry where nothing is said. */
-  readonly dashboardDir?: string
+  readonly dashboard: Dashboard
+  /** Where apps' traffic really comes in; undefined while it cannot. */
+  readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
 
 export interface Readiness {

@@ -1,5 +1,6 @@
 /** `/api/v1/stream`: everything a page shows, once a second; and the lines of an app's replicas as they write them. */
 import * as Type from 'typebox'
+import type { Snapshot } from '../dashboard/dashboard.ts'
 import type { LogLine } from '../drivers/driver.ts'
 import { newestValues, summarize, viewApp } from './app-view.ts'
 import type { Api, ApiDeps } from './deps.ts'
@@ -11,12 +12,13 @@ const strict = { additionalProperties: false }
 const snapshotEveryMs = 1_000
 const logsEveryMs = 500
 const decisionsShown = 20
+const eventsShown = 40
 /** Lines of each replica that are compared from one look to the next: more than a replica should write in between. */
 const linesCompared = 2_000
 
 const page = operation({
   tag: 'live',
-  summary: 'Apps, load, decisions and plugins, once a second (server-sent events)',
+  summary: 'Apps, load, decisions, plugins and events, once a second (server-sent events)',
   answers: { 200: { media: 'text/event-stream', about: 'Events named snapshot' } },
   errors: ['ORC_API_TOO_MANY_STREAMS'],
 })
@@ -59,18 +61,24 @@ export function mountLive(api: Api, deps: ApiDeps, streams: Streams): void {
   )
 }
 
-async function takeSnapshot(deps: ApiDeps) {
+async function takeSnapshot(deps: ApiDeps): Promise<Snapshot> {
   const { apps, metrics, scaling, plugins, clock } = deps
   const atMs = clock.now()
-  const decisions = await scaling.list({ limit: decisionsShown })
+  const [decisions, events, { problems }] = await Promise.all([
+    scaling.list({ limit: decisionsShown }),
+    deps.events.list({ limit: eventsShown }),
+    deps.readiness(),
+  ])
   return {
     atMs,
+    proxy: deps.proxyAddress(),
+    problems,
     apps: apps.list().map((record) => ({
       ...viewApp(record, deps),
       load: newestValues(metrics.snapshot(record.app.name, record.app.scaling.windowSeconds, atMs)),
     })),
     decisions: decisions.map(summarize),
-    plugins: plugins.list().map(({ id, version, state, problem, hooks, restarts, memoryMb, instances }) => ({
+    plugins: plugins.list().map(({ id, version, state, problem, hooks, restarts, memoryMb, instances, incidents }) => ({
       id,
       version,
       state,
@@ -79,7 +87,9 @@ async function takeSnapshot(deps: ApiDeps) {
       restarts,
       memoryMb,
       instances: instances.map(({ name, breaker }) => ({ name, breaker })),
+      incidents: incidents.length,
     })),
+    events: events.toReversed(),
   }
 }
 

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 import { createApi } from '../../runtime/api/app.ts'
 import { type ApiServer, listen } from '../../runtime/api/server.ts'
 import { OrchestryError } from '../../runtime/errors.ts'
-import { createFakeRooms, type FakeRooms, makeDecision, makePlugin } from '../support/fake-rooms.ts'
+import { createFakeRooms, type FakeRooms, makeApp, makeDecision, makePlugin } from '../support/fake-rooms.ts'
 import { type Ended, runCli, startCli } from '../support/orchestry-cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -187,6 +187,17 @@ test('pause and resume suspend one way or both', async () => {
     assert.equal(rooms.records.get('shop')?.paused, paused)
   }
   assert.equal((await orchestry('pause', 'shop', '--in', '--out')).code, 2)
+})
+
+test('health says so where an app has no health check, and still lists its replicas', async () => {
+  furnish()
+  const { healthCheck: _, ...app } = makeApp('plain')
+  rooms.addApp('plain', { app })
+  for (const check of [[], ['--check']]) {
+    const { code, stdout } = await orchestry('health', 'plain', ...check)
+    assert.equal(code, 0)
+    assert.match(stdout, /plain has no health check.*\n.*\nplain-1/)
+  }
 })
 
 test('what cannot be taken back is not done unasked', async () => {

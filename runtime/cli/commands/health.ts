@@ -16,6 +16,8 @@ export const declare: Declare = (command, cli) => {
         : client.call<HealthAnswer>('GET', pathOfApp(app, '/health'))
       const answer = await cli.terminal.during(`probing ${app}`, sent)
       if (options.json) return cli.terminal.json(answer)
+      if (answer.protocol === undefined)
+        cli.terminal.say(`${app} has no health check: a replica counts as healthy as long as it runs.`)
       if (answer.instances.length === 0) return cli.terminal.say(`${app} has no replicas.`)
       await cli.terminal.table(
         ['REPLICA', 'HEALTH', 'SINCE', 'TOOK', 'SAYS'],
