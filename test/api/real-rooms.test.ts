@@ -31,7 +31,7 @@ async function build(t: TestContext) {
   })
   return { api, events, decisions, errors }
 }
-const put = (api: Api, path: string, body: string, headers = {}) =>
+const put = async (api: Api, path: string, body: string, headers = {}) =>
   api.request(path, { method: 'PUT', body, headers: { ...yaml, ...headers } })
 
 test('an app is created, found unchanged, changed under its revision, and gone', async (t) => {
@@ -81,7 +81,10 @@ const hostile: [string, string][] = [
   ['many nested maps', `{"a":`.repeat(50_000)],
   [
     'an alias bomb',
-    `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((name, at) => `${name}: &${name} [${`*${'abcdefgh'[at]},`.repeat(9)}]`).join('\n')}`,
+    `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefghi'
+      .split('')
+      .map((name, at) => `${name}: &${name} [${`*${'abcdefgh'[at]},`.repeat(9)}]`)
+      .join('\n')}`,
   ],
   ['a name with ../', spec('"../x"')],
   ['a reserved key', spec('x', '__proto__: { isAdmin: true }\n')],
