@@ -20,14 +20,11 @@ describe('a first run', () => {
     const { plugins } = await orchestry.api<{ plugins: { id: string; state: string; source: { kind: string } }[] }>(
       '/api/v1/plugins',
     )
-    assert.deepEqual(
-      plugins.map(({ id, state, source }) => [id, state, source.kind]).sort(),
-      [
-        ['@orchestry/http-health', 'serving', 'builtin'],
-        ['@orchestry/proxy', 'serving', 'builtin'],
-        ['@orchestry/threshold-scaler', 'serving', 'builtin'],
-      ],
-    )
+    assert.deepEqual(plugins.map(({ id, state, source }) => [id, state, source.kind]).sort(), [
+      ['@orchestry/http-health', 'serving', 'builtin'],
+      ['@orchestry/proxy', 'serving', 'builtin'],
+      ['@orchestry/threshold-scaler', 'serving', 'builtin'],
+    ])
     for (const path of ['/', '/healthz', '/metrics', '/openapi.json']) {
       const response = await fetch(`${orchestry.url}${path}`)
       assert.equal(response.status, 200, path)
@@ -108,7 +105,8 @@ describe('a first run', () => {
     const pids = instances.map(({ pid }) => pid)
     assert.equal(await orchestry.stop(), 0, orchestry.output())
     assert.deepEqual(processesNaming(orchestry.dataDir), [])
-    for (const pid of pids) assert.throws(() => readFileSync(`/proc/${pid}/cmdline`, 'latin1').length > 0 && process.kill(pid ?? 0, 0))
+    for (const pid of pids)
+      assert.throws(() => readFileSync(`/proc/${pid}/cmdline`, 'latin1').length > 0 && process.kill(pid ?? 0, 0))
   })
 })
 
@@ -141,7 +139,15 @@ describe('what a command line says when something is wrong', () => {
 
   test('a second Orchestry on one data directory: refused, naming the pid of the first', async (t) => {
     const orchestry = await startOrchestry(t)
-    const { code, stderr } = await runCli(['serve', '--port', '0', '--proxy-port', '0', '--data-dir', orchestry.dataDir])
+    const { code, stderr } = await runCli([
+      'serve',
+      '--port',
+      '0',
+      '--proxy-port',
+      '0',
+      '--data-dir',
+      orchestry.dataDir,
+    ])
     assert.equal(code, 1)
     assert.match(stderr, new RegExp(String(orchestry.pid)))
     assert.equal((await fetch(`${orchestry.url}/readyz`)).status, 200, 'the first goes on')
@@ -149,10 +155,22 @@ describe('what a command line says when something is wrong', () => {
 
   const bad: [string, string, RegExp][] = [
     ['broken YAML', 'apiVersion: v1\nkind: App\nmetadata: { name: x\n', /\d+:\d+/],
-    ['an unknown field', 'apiVersion: v1\nkind: App\nmetadata: { name: x }\nspec: { command: [a] }\nscalling: {}\n', /5:1[\s\S]*scaling/],
-    ['a name with ../', 'apiVersion: v1\nkind: App\nmetadata: { name: ../x }\nspec: { command: [a] }\n', /3:\d+[\s\S]*name/],
+    [
+      'an unknown field',
+      'apiVersion: v1\nkind: App\nmetadata: { name: x }\nspec: { command: [a] }\nscalling: {}\n',
+      /5:1[\s\S]*scaling/,
+    ],
+    [
+      'a name with ../',
+      'apiVersion: v1\nkind: App\nmetadata: { name: ../x }\nspec: { command: [a] }\n',
+      /3:\d+[\s\S]*name/,
+    ],
     ['nothing to run', 'apiVersion: v1\nkind: App\nmetadata: { name: x }\nspec: {}\n', /command/],
-    ['min above max', 'apiVersion: v1\nkind: App\nmetadata: { name: x }\nspec: { command: [a] }\nscaling: { minReplicas: 5, maxReplicas: 2 }\n', /minReplicas|maxReplicas/],
+    [
+      'min above max',
+      'apiVersion: v1\nkind: App\nmetadata: { name: x }\nspec: { command: [a] }\nscaling: { minReplicas: 5, maxReplicas: 2 }\n',
+      /minReplicas|maxReplicas/,
+    ],
   ]
   test('a spec that is not valid: exit code 1, line and column, nothing stored', async (t) => {
     const orchestry = await startOrchestry(t)

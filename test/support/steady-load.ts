@@ -23,7 +23,11 @@ export function startLoad(url: string, requestsPerSecond: number): SteadyLoad {
 
   const one = async () => {
     try {
-      const { statusCode, body } = await request(url, { dispatcher: agent, headersTimeout: 10_000, bodyTimeout: 10_000 })
+      const { statusCode, body } = await request(url, {
+        dispatcher: agent,
+        headersTimeout: 10_000,
+        bodyTimeout: 10_000,
+      })
       await body.text()
       if (statusCode < 200 || statusCode > 299) throw new Error(`status ${statusCode}`)
       const nowMs = performance.now()
