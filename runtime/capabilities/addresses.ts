@@ -30,7 +30,10 @@ const ipv4Reserved = ipaddr.IPv4.parseCIDR('240.0.0.0/4')
 /** Undefined for what is no IP address in its usual form (four decimal parts, or IPv6 without a zone). */
 export function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text)
-  return !text.includes('%') && ipaddr.IPv6.isValid(text) ? ipaddr.IPv6.parse(text) : undefined
+  if (!text.includes(':') || !/^[\da-fA-F:.]+$/.test(text)) return undefined
+  // The library takes `::127.0.0.1`, as resolvers write it, for `::ffff:127.0.0.1`; in groups of hex it cannot be misread.
+  const hex = URL.parse(`http://[${text}]/`)?.hostname.slice(1, -1)
+  return hex !== undefined && ipaddr.IPv6.isValid(hex) ? ipaddr.IPv6.parse(hex) : undefined
 }
 
 export function kindOf(text: string): AddressKind {

@@ -52,6 +52,7 @@ function bind(
   const operations = new Map<string, { row: Row; run: Operation }>()
   let isDisposed = false
   const dispose = () => {
+    if (isDisposed) return
     isDisposed = true
     for (const { use } of rows) use.dispose?.()
   }
