@@ -62,8 +62,8 @@ function welcome({ url, proxyUrl, problems }: Host): string {
 }
 
 async function demo(): Promise<void> {
-  const { runDemo } = await import('./demo/demo.ts')
-  await runDemo({ builtinDirs: builtinDirs(), out: process.stdout })
+  const [{ runDemo }, { startHost }] = await Promise.all([import('./demo/demo.ts'), import('./host.ts')])
+  await runDemo({ startHost, builtinDirs: builtinDirs(), out: process.stdout })
 }
 
 const deps = { serve, demo, version, stdout: process.stdout, stderr: process.stderr, env: process.env }

@@ -6,10 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config.ts'
 import { OrchestryError } from '../errors.ts'
-import { type Host, startHost } from '../host.ts'
-import { createLog } from '../log.ts'
+import { createLog, type Log } from '../log.ts'
 import type { AppStatus } from '../reconcile/reconcile.ts'
 import type { Decision } from '../scaling/decision.ts'
 import { type Phase, type PhaseResult, runPhase } from './load.ts'
@@ -46,16 +45,24 @@ const spec = {
   rollout: { drainSeconds: 3 },
 }
 
+/** What the demonstration needs of a running Orchestry. */
+export interface DemoHost {
+  readonly url: string
+  readonly proxyUrl: string
+  stop(options: { keep: boolean }): Promise<void>
+}
+
 export interface DemoOptions {
+  readonly startHost: (config: Config, log: Log) => Promise<DemoHost>
   readonly builtinDirs: readonly string[]
   readonly out: { write(text: string): unknown }
 }
 
 /** @throws ORC_DEMO_FAILED unless it scaled out and in, no request failed, and one replica was left. */
-export async function runDemo({ builtinDirs, out }: DemoOptions): Promise<void> {
+export async function runDemo({ startHost, builtinDirs, out }: DemoOptions): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'orchestry-demo-'))
   const config = readConfig({ port: 0, proxyPort: 0, dataDir, onExit: 'stop' }, {}, builtinDirs)
-  let host: Host | undefined
+  let host: DemoHost | undefined
   const interrupted = new AbortController()
   const onSignal = () => interrupted.abort()
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
@@ -85,7 +92,7 @@ interface Summary {
   readonly last: number
 }
 
-async function play(host: Host, out: DemoOptions['out'], signal: AbortSignal): Promise<Summary> {
+async function play(host: DemoHost, out: DemoOptions['out'], signal: AbortSignal): Promise<Summary> {
   await ask(host, '/api/v1/apps', { method: 'POST', body: JSON.stringify(spec) })
   await until(signal, 10, async () => (await ask<AppStatus>(host, '/api/v1/apps/demo')).serving > 0)
   const startedMs = performance.now()
@@ -128,7 +135,7 @@ async function play(host: Host, out: DemoOptions['out'], signal: AbortSignal): P
   return { results, ...tally }
 }
 
-async function lookAt(host: Host, second: number, phase: string, seen: Set<string>): Promise<Moment> {
+async function lookAt(host: DemoHost, second: number, phase: string, seen: Set<string>): Promise<Moment> {
   const [app, { metrics }, { decisions, latest }] = await Promise.all([
     ask<AppStatus>(host, '/api/v1/apps/demo'),
     ask<{ metrics: Record<string, { last: number } | undefined> }>(host, '/api/v1/apps/demo/metrics?windowSeconds=3'),
@@ -177,7 +184,7 @@ function isGood({ results, outs, ins, last }: Summary): boolean {
 }
 
 /** The API as anybody else would call it. */
-async function ask<T>(host: Host, path: string, init: RequestInit = {}): Promise<T> {
+async function ask<T>(host: DemoHost, path: string, init: RequestInit = {}): Promise<T> {
   const response = await fetch(`${host.url}${path}`, { ...init, headers: { 'content-type': 'application/json' } })
   if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`)
   return (await response.json()) as T

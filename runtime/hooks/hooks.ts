@@ -1,5 +1,5 @@
 /** The port through which rooms call plugins. One method per calling discipline: a wrong one does not compile. */
-import type { HookFunction, HookInput, HookKind, HookOutput, KindsOf } from '@orchestry/sdk'
+import type { HookFunction, HookInput, HookKind, HookOutput, KindsOf, ScalerInput } from '@orchestry/sdk'
 import type { ErrorCode } from '../errors.ts'
 
 /** Why there is no answer. Never thrown: a failing plugin is data for the room that asked. */
@@ -71,5 +71,5 @@ export interface Hooks {
 }
 
 /** For a batched function an item is one input; for the others, one payload. */
-export type ItemOf<K extends HookKind, F extends HookFunction<K>> = HookInput<K, F>
+export type ItemOf<K extends HookKind, F extends HookFunction<K>> = K extends 'scaler' ? ScalerInput : HookInput<K, F>
 export type AnswerOf<K extends HookKind, F extends HookFunction<K>> = HookOutput<K, F>

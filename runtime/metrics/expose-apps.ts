@@ -1,7 +1,10 @@
 /** The series of apps. A metric without a fresh sample has none: a gap stays a gap. */
 import type { Metrics as Windows } from '@orchestry/sdk'
 import { Gauge, type Registry } from 'prom-client'
-import type { ExpositionDeps } from './exposition.ts'
+import type { Apps } from '../apps/app.ts'
+import type { Clock } from '../clock.ts'
+import type { Reconciler } from '../reconcile/reconcile.ts'
+import type { Metrics } from './metrics.ts'
 
 /** A sample older than this is not shown as what an app does now. */
 const freshSeconds = 15
@@ -20,9 +23,15 @@ const shown: readonly { metric: string; name: string; help: string; factor?: num
 ]
 const latencies: Readonly<Record<string, string>> = { latencyP50Ms: 'p50', latencyP95Ms: 'p95', latencyP99Ms: 'p99' }
 
-type Parts = Pick<ExpositionDeps, 'apps' | 'reconciler' | 'metrics' | 'clock'>
+/** Where the series of apps come from. */
+export interface AppSeriesDeps {
+  apps: Pick<Apps, 'list'>
+  reconciler: Pick<Reconciler, 'status'>
+  metrics: Pick<Metrics, 'snapshot'>
+  clock: Pick<Clock, 'now'>
+}
 
-export function describeApps(registry: Registry): (parts: Parts) => void {
+export function describeApps(registry: Registry): (parts: AppSeriesDeps) => void {
   const gauge = (name: string, help: string, labelNames: string[]) =>
     new Gauge({ name, help, labelNames, registers: [registry] })
   const known = gauge('orchestry_apps', 'Apps that are registered', [])

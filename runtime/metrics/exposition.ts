@@ -1,13 +1,10 @@
 /** What `/metrics` shows: made anew from the rooms at every scrape, so that what is gone has no series any more. */
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Apps } from '../apps/app.ts'
-import type { Clock } from '../clock.ts'
 import type { Plugins } from '../plugins/plugins.ts'
-import type { Reconciler } from '../reconcile/reconcile.ts'
 import type { Scaling } from '../scaling/decision.ts'
-import { describeApps } from './expose-apps.ts'
+import { type AppSeriesDeps, describeApps } from './expose-apps.ts'
 import { describePlugins } from './expose-plugins.ts'
-import type { Metrics } from './metrics.ts'
 
 export interface Exposition {
   /** In the Prometheus text format. */
@@ -16,13 +13,10 @@ export interface Exposition {
   stop(): void
 }
 
-export interface ExpositionDeps {
+export interface ExpositionDeps extends AppSeriesDeps {
   apps: Pick<Apps, 'list' | 'get' | 'onChange'>
-  reconciler: Pick<Reconciler, 'status'>
-  metrics: Pick<Metrics, 'snapshot'>
   plugins: Pick<Plugins, 'list'>
   scaling: Pick<Scaling, 'onDecision'>
-  clock: Pick<Clock, 'now'>
 }
 
 export function createExposition(deps: ExpositionDeps): Exposition {

@@ -6,27 +6,26 @@ import type { SizeChange } from './state.ts'
 export function growthLimit(rule: ScalingRule, current: number, changes: readonly SizeChange[], now: number): number {
   if (rule.isDisabled) return current
   if (rule.policies.length === 0) return Number.POSITIVE_INFINITY
-  let most = current
-  for (const { type, value, periodSeconds } of rule.policies) {
+  const reachable = rule.policies.map(({ type, value, periodSeconds }) => {
     const base = Math.max(0, current - changeWithin(changes, periodSeconds, now))
     const limit = type === 'replicas' ? base + value : Math.ceil((base * (100 + value)) / 100)
     // A percentage of nothing is nothing: from zero at least one replica may always start.
-    most = Math.max(most, limit, value > 0 && base === 0 ? 1 : 0)
-  }
-  return most
+    return Math.max(current, limit, value > 0 && base === 0 ? 1 : 0)
+  })
+  return rule.select === 'min' ? Math.min(...reachable) : Math.max(...reachable)
 }
 
 /** The smallest size that may be reached now; never above the present one, 0 without policies. */
 export function shrinkLimit(rule: ScalingRule, current: number, changes: readonly SizeChange[], now: number): number {
   if (rule.isDisabled) return current
   if (rule.policies.length === 0) return 0
-  let least = current
-  for (const { type, value, periodSeconds } of rule.policies) {
+  const reachable = rule.policies.map(({ type, value, periodSeconds }) => {
     const base = current - changeWithin(changes, periodSeconds, now)
     const limit = type === 'replicas' ? base - value : Math.trunc((base * (100 - value)) / 100)
-    least = Math.min(least, Math.max(0, limit))
-  }
-  return least
+    return Math.min(current, Math.max(0, limit))
+  })
+  // The policy that allows the most change leaves the fewest replicas.
+  return rule.select === 'min' ? Math.max(...reachable) : Math.min(...reachable)
 }
 
 /** grown − shrunk; a change exactly as old as the period no longer counts. */

@@ -387,6 +387,17 @@ describe('a rate limit', () => {
     assert.equal(shrinkLimit(rule, 10, [], start), 10)
     assert.equal(growthLimit(rule, 10, [], start), 10)
   })
+  it('with select min follows the policy that allows the least', () => {
+    const both = ruleOf([
+      ['percent', 100, 60],
+      ['replicas', 4, 60],
+    ])
+    assert.deepEqual(
+      [growthLimit(both, 10, [], start), growthLimit({ ...both, select: 'min' }, 10, [], start)],
+      [20, 14],
+    )
+    assert.deepEqual([shrinkLimit(both, 10, [], start), shrinkLimit({ ...both, select: 'min' }, 10, [], start)], [0, 6])
+  })
   it('without policies allows any move', () => {
     assert.equal(growthLimit(unlimited, 10, [], start), Number.POSITIVE_INFINITY)
     assert.equal(shrinkLimit(unlimited, 10, [], start), 0)
