@@ -17,6 +17,7 @@ import { createCapabilities } from './capabilities/table.ts'
 import { createTimersCapability } from './capabilities/timers.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { createDashboard } from './dashboard/build.ts'
 import { openDataDir } from './data-dir.ts'
 import { createDataplane } from './dataplane/client.ts'
 import type { Driver, LogLine } from './drivers/driver.ts'
@@ -211,6 +212,8 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       logs: (app, options) => readLogs(app, options),
       exposition,
       sandbox: sandbox.description,
+      dashboard: createDashboard(),
+      proxyAddress: () => dataplane.address(),
       config,
       clock,
       log,

@@ -34,6 +34,7 @@ const ports = new Set([
   'runtime/backtest/backtest.ts',
   'runtime/balancing/balancing.ts',
   'runtime/capabilities/capability.ts',
+  'runtime/dashboard/dashboard.ts',
   'runtime/dataplane/dataplane.ts',
   'runtime/drivers/driver.ts',
   'runtime/events/events.ts',

@@ -3,6 +3,7 @@ import type { OrchestryEvent } from '@orchestry/sdk'
 import type { ApiDeps } from '../../runtime/api/deps.ts'
 import type { App, AppRecord } from '../../runtime/apps/app.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import { createDashboard } from '../../runtime/dashboard/build.ts'
 import type { LogLine } from '../../runtime/drivers/driver.ts'
 import { OrchestryError } from '../../runtime/errors.ts'
 import type { PluginView } from '../../runtime/plugins/plugins.ts'
@@ -162,6 +163,8 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
         onExit: 'stop',
         builtinDirs: [],
       },
+      dashboard: createDashboard(),
+      proxyAddress: () => ({ host: '127.0.0.1', port: 8080 }),
       clock: systemClock,
       log: log as unknown as ApiDeps['log'],
       readiness: () => ({ ok: true, problems: [] }),

@@ -24,10 +24,10 @@ export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 const folders = ['runtime', 'sdk', 'plugins-builtin', 'plugins-examples', 'test']
 
-/** Every source file (`.ts`, `.js`) below the given folders, without what was installed or built. */
+/** Every source file (`.ts`, `.tsx`, `.js`) below the given folders, without what was installed or built. */
 export function readSources(below: readonly string[] = folders): SourceFile[] {
   return below
-    .flatMap((folder) => globSync(`${folder}/**/*.{ts,js}`, { cwd: root, exclude: isForeign }))
+    .flatMap((folder) => globSync(`${folder}/**/*.{ts,tsx,js}`, { cwd: root, exclude: isForeign }))
     .map((path) => path.split(sep).join('/'))
     .sort()
     .map((path) => {
