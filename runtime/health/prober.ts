@@ -54,18 +54,22 @@ export function createHealth(parts: HealthParts): Health {
   const bounds = { batchItems: limits.batchItems, batchesInFlight: limits.probeBatchesInFlight }
   const lanes = createLanes<Probe>(bounds, (provider, batch) => call(provider, batch))
 
-  const checkOf = (app: string): HealthCheck | undefined => apps.get(app)?.app.healthCheck
+  const checkOf = (app: string, instance: Instance): HealthCheck | undefined => {
+    const record = apps.get(app)
+    return record && (parts.checkFor?.(instance) ?? record.app.healthCheck)
+  }
   const isStarting = (probe: Probe, check: HealthCheck) =>
     !probe.hasBeenHealthy && clock.now() - probe.instance.startedAtMs < startupBudgetMs(check)
 
   function sync(app: string): void {
     if (isStopped) return
-    const check = checkOf(app)
-    const wanted = new Map<string, Instance>()
-    if (check) for (const instance of parts.instances(app)) if (instance.isRunning) wanted.set(instance.id, instance)
+    const wanted = new Map<string, { instance: Instance; check: HealthCheck }>()
+    for (const instance of parts.instances(app)) {
+      const check = instance.isRunning ? checkOf(app, instance) : undefined
+      if (check) wanted.set(instance.id, { instance, check })
+    }
     for (const probe of byApp.get(app) ?? []) if (!wanted.has(probe.instance.id)) forget(probe)
-    if (!check) return
-    for (const instance of wanted.values()) {
+    for (const { instance, check } of wanted.values()) {
       const known = probes.get(instance.id)
       if (known) known.instance = instance
       else watch(app, instance, check)
@@ -110,7 +114,7 @@ export function createHealth(parts: HealthParts): Health {
     const providers = hooks.providers('healthCheck')
     const groups = new Map<string, { provider: string; kind: string; probes: Probe[] }>()
     for (const probe of due) {
-      const check = checkOf(probe.app)
+      const check = checkOf(probe.app, probe.instance)
       if (!check || probes.get(probe.instance.id) !== probe || probe.isUnderWay) continue
       const choice = chooseProvider(providers, check.protocol)
       if ('problem' in choice) {
@@ -139,7 +143,7 @@ export function createHealth(parts: HealthParts): Health {
     const endpoints: { host: string; port: number }[] = []
     let timeoutMs = 0
     for (const probe of batch) {
-      const check = checkOf(probe.app)
+      const check = checkOf(probe.app, probe.instance)
       const { id, host, port } = probe.instance
       if (!check || probes.get(id) !== probe) {
         finish(probe)
@@ -163,7 +167,7 @@ export function createHealth(parts: HealthParts): Health {
   }
 
   function settle(probe: Probe, answer: Answer<HealthResult> | string | undefined): void {
-    const check = checkOf(probe.app)
+    const check = checkOf(probe.app, probe.instance)
     if (!check || probes.get(probe.instance.id) !== probe) {
       finish(probe)
       return
@@ -199,7 +203,7 @@ export function createHealth(parts: HealthParts): Health {
   function finish(probe: Probe): void {
     probe.isUnderWay = false
     release(probe)
-    const check = checkOf(probe.app)
+    const check = checkOf(probe.app, probe.instance)
     if (isStopped || !check || probes.get(probe.instance.id) !== probe) return
     slots.put(probe, nextDelayMs(check, isStarting(probe, check), chance()))
   }

@@ -17,5 +17,6 @@ export function chooseProvider(providers: readonly Provider[], protocol: string)
 }
 
 function protocolOf(provider: Provider): string {
-  return String(provider.declares.protocol ?? '')
+  const { protocol } = provider.declares
+  return typeof protocol === 'string' ? protocol : ''
 }

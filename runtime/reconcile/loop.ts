@@ -69,6 +69,28 @@ export function createLoop(name: string, memory: Memory): Loop {
   }
 }
 
+/** A replica that was found, not started. One of an app that does not exist serves nobody. */
+export function adoptedReplica(
+  loop: Loop,
+  instance: Instance,
+  driver: string,
+  found: { readonly ageMs: number; readonly nowMs: number; readonly isOrphan: boolean },
+): Replica {
+  const check = appOf(loop, instance.version)?.healthCheck
+  return {
+    id: instance.id,
+    driver,
+    version: instance.version,
+    isAdopted: !found.isOrphan,
+    instance,
+    startedAtMs: found.nowMs - found.ageMs,
+    rotation: 'starting',
+    sinceMs: found.nowMs,
+    hasServed: check === undefined || found.ageMs >= startupBudgetMs(check),
+    lastRoutedSeq: 0,
+  }
+}
+
 const nothingSurges = { maxSurge: 1, maxUnavailable: 0, drainSeconds: 0, stopGraceSeconds: 10 }
 
 /** @param shutdown why all replicas of all apps end, when they do. */

@@ -21,7 +21,9 @@ export function plan(goal: Goal, facts: Facts, nowMs: number): Plan {
   const alive = facts.replicas.filter((replica) => replica.state !== 'dead')
   const seats = alive.map((replica) => ({ facts: replica, rotation: rotationOf(replica) }))
   const retirements = chooseRetirements(goal, seats, nowMs, wakes)
-  const after = seats.map((seat) => (retirements.has(seat.facts.id) ? { ...seat, rotation: 'draining' as const } : seat))
+  const after = seats.map((seat) =>
+    retirements.has(seat.facts.id) ? { ...seat, rotation: 'draining' as const } : seat,
+  )
 
   const steps: Step[] = dead.map((replica) => ({ do: 'discard', id: replica.id }))
   for (const { facts: replica, rotation } of seats) {
@@ -41,7 +43,10 @@ export function plan(goal: Goal, facts: Facts, nowMs: number): Plan {
 function isHeld(facts: Facts, nowMs: number): boolean {
   if (nowMs >= facts.holdUntilMs) return false
   const adopted = facts.replicas.filter((replica) => replica.isAdopted)
-  return adopted.some((replica) => replica.hasHealthCheck && replica.health === 'unknown') && adopted.every((replica) => replica.state !== 'dead')
+  return (
+    adopted.some((replica) => replica.hasHealthCheck && replica.health === 'unknown') &&
+    adopted.every((replica) => replica.state !== 'dead')
+  )
 }
 
 function rotationOf(replica: ReplicaFacts): Rotation {

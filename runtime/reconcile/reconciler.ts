@@ -6,19 +6,19 @@ import type { Clock } from '../clock.ts'
 import type { Driver, DriverEvent, Instance } from '../drivers/driver.ts'
 import type { Events } from '../events/events.ts'
 import type { Health } from '../health/health.ts'
-import { startupBudgetMs } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { Store } from '../store/store.ts'
 import { createAdoption } from './adopt.ts'
 import { createApply } from './apply.ts'
 import { calm } from './backoff.ts'
-import { appOf, createLoop, goalOf, isCurrent, type Loop, type Replica } from './loop.ts'
+import { adoptedReplica, createLoop, goalOf, isCurrent, type Loop, type Replica } from './loop.ts'
 import { createPass } from './pass.ts'
 import { cutAfterMs } from './plan.ts'
 import { createQueue } from './queue.ts'
 import type { AppStatus, InstanceView, Reconciler } from './reconcile.ts'
 import { isSettled, statusOf } from './status.ts'
 import { afterChange, type Memory, specOfVersion } from './target.ts'
+import { createWaiters } from './waiters.ts'
 
 const resyncMs = 10_000
 /** How long adopted replicas may wait for their first probe before they count as serving. */
@@ -48,12 +48,12 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   const loops = new Map<string, Loop>()
   const stored = new Map<string, Memory>()
   const listeners = new Set<(app: string) => void>()
-  const waiters = new Map<string, Set<() => void>>()
   const subscriptions: (() => void)[] = []
   let shutdown: string | undefined
   let state: 'new' | 'running' | 'stopped' = 'new'
 
   const queue = createQueue(clock, runPass)
+  const waiters = createWaiters(clock, isAsWanted)
   const adoption = createAdoption({
     clock,
     log,
@@ -115,7 +115,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       log.error({ err: thrown, app }, 'a reconcile pass failed inside the host, trying again')
       queue.wakeAt(app, clock.monotonic() + passAgainMs)
     }
-    for (const look of waiters.get(app) ?? []) look()
+    waiters.look(app)
   }
 
   /** The last replica of an app that no longer exists is gone. It is forgotten only when its route is. */
@@ -147,19 +147,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     if (record) loop.record = record
     const nowMs = clock.monotonic()
     const ageMs = Math.max(0, clock.now() - instance.startedAtMs)
-    const check = appOf(loop, instance.version)?.healthCheck
-    loop.replicas.set(instance.id, {
-      id: instance.id,
-      driver: driver.name,
-      version: instance.version,
-      isAdopted: !isOrphan,
-      instance,
-      startedAtMs: nowMs - ageMs,
-      rotation: 'starting',
-      sinceMs: nowMs,
-      hasServed: check === undefined || ageMs >= startupBudgetMs(check),
-      lastRoutedSeq: 0,
-    })
+    loop.replicas.set(instance.id, adoptedReplica(loop, instance, driver.name, { ageMs, nowMs, isOrphan }))
     adoption.started(instance.id, loop)
     const data = { instance: instance.id, version: instance.version, driver: driver.name }
     if (!instance.isRunning) {
@@ -231,25 +219,6 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     return isSettled(loop, shutdown)
   }
 
-  function settled(app: string, timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const mine = waiters.get(app) ?? new Set()
-      waiters.set(app, mine)
-      const end = (answer: boolean) => {
-        cancel()
-        mine.delete(look)
-        if (mine.size === 0 && waiters.get(app) === mine) waiters.delete(app)
-        resolve(answer)
-      }
-      const look = () => {
-        if (isAsWanted(app)) end(true)
-      }
-      const cancel = clock.after(timeoutMs, () => end(isAsWanted(app)))
-      mine.add(look)
-      look()
-    })
-  }
-
   async function readMemories(): Promise<void> {
     for (const entry of (await store?.list<Memory>({ prefix: [memoryKey] })) ?? []) {
       stored.set(String(entry.key[1]), entry.value)
@@ -262,7 +231,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     shutdown = 'Orchestry is shutting down'
     const names = [...loops.keys()]
     for (const app of names) queue.add(app)
-    const ended = await Promise.all(names.map((app) => settled(app, longestS * 1000 + cutAfterMs * 2)))
+    const ended = await Promise.all(names.map((app) => waiters.settled(app, longestS * 1000 + cutAfterMs * 2)))
     const left = names.filter((_, index) => !ended[index])
     if (left.length > 0) log.error({ apps: left }, 'replicas could not be stopped; the next start will find them')
   }
@@ -283,7 +252,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    settled,
+    settled: waiters.settled,
     async start() {
       if (state !== 'new') return
       state = 'running'

@@ -29,7 +29,7 @@ function walk(answers: string, isAdopted = false): string {
   const words = { h: 'healthy', u: 'unhealthy', '?': 'unknown' } as const
   let state: HealthState = initialState(0)
   let path = ''
-  for (const [index, letter] of [...answers].entries()) {
+  for (const [index, letter] of answers.split('').entries()) {
     const status = words[letter as keyof typeof words]
     state = observe(state, { status }, index + 1, thresholdsOf(check, isAdopted))
     path += state.status === 'unknown' ? '?' : state.status[0]

@@ -170,7 +170,10 @@ describe('a failing image', () => {
     assert.ok(starts >= 10 && starts <= 13, `${starts} starts in a minute: five at first, then one at a time`)
     const { phase, problems } = world.reconciler.status('bad')
     assert.equal(phase, 'degraded')
-    assert.match(problems.join(), /no such image registry\/bad:1\. Last output: last words of bad-.* Next attempt in \d+ s/)
+    assert.match(
+      problems.join(),
+      /no such image registry\/bad:1\. Last output: last words of bad-.* Next attempt in \d+ s/,
+    )
     assert.equal(world.eventsOf('app.degraded').length, 1)
   })
 
@@ -384,7 +387,8 @@ describe('scaling in', () => {
   test('publishes without the replica, drains it, and only then stops it', async () => {
     const world = await settledWorld(3)
     const order: string[] = []
-    world.balancing.onPublish = ({ endpoints, draining }) => order.push(`publish ${endpoints.length}+${draining.length}`)
+    world.balancing.onPublish = ({ endpoints, draining }) =>
+      order.push(`publish ${endpoints.length}+${draining.length}`)
     world.driver.onStop = (id) => {
       assert.equal(world.serving('shop').includes(id), false)
       order.push('stop')
@@ -496,7 +500,10 @@ describe('stopping and deleting', () => {
     world.apps.put('shop', { desired: 2, version: 'v9' })
     assert.equal(await world.settle('shop'), true)
     assert.deepEqual(versions(world), ['v9', 'v9'])
-    assert.equal(ids(world).some((id) => old.includes(id)), false)
+    assert.equal(
+      ids(world).some((id) => old.includes(id)),
+      false,
+    )
     assert.deepEqual(world.balancing.removed, [])
   })
 
@@ -576,7 +583,10 @@ describe('Orchestry itself', () => {
     await world.restart()
     await world.clock.advance(1000)
     assert.equal(world.driver.instances.size, 0)
-    assert.equal(world.eventsOf('instance.adopted').every((event) => event.data.isOrphan === true), true)
+    assert.equal(
+      world.eventsOf('instance.adopted').every((event) => event.data.isOrphan === true),
+      true,
+    )
     assert.match(String(world.eventsOf('instance.stopped')[0]?.data.reason), /no app of this name exists/)
     assert.ok(world.balancing.removed.includes('shop'))
   })

@@ -35,7 +35,10 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
       clock: mortal(clock, life),
       log,
       chance,
-      newSuffix: () => (suffix += 1).toString(16).padStart(8, '0'),
+      newSuffix: () => {
+        suffix += 1
+        return suffix.toString(16).padStart(8, '0')
+      },
     })
     reconciler.onInstancesChanged((app) => {
       for (const instance of reconciler.instances(app)) if (instance.isRunning) health.sees(instance)

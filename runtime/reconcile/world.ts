@@ -1,0 +1,29 @@
+/** What the carrying out of steps needs of the rest of the house. */
+import type { Balancing } from '../balancing/balancing.ts'
+import type { Clock } from '../clock.ts'
+import type { Driver } from '../drivers/driver.ts'
+import type { Events } from '../events/events.ts'
+import type { Log } from '../log.ts'
+import type { Loop } from './loop.ts'
+
+export interface World {
+  readonly drivers: ReadonlyMap<string, Driver>
+  readonly balancing: Pick<Balancing, 'publish' | 'status'>
+  readonly events: Pick<Events, 'emit'>
+  readonly clock: Clock
+  readonly log: Log
+  readonly chance: () => number
+  /** What tells replicas of an app apart; never the same twice. */
+  readonly newSuffix: () => string
+  /** Plan this app again. */
+  markDirty(app: string): void
+  /** The app's instances have come or gone. */
+  instancesChanged(app: string): void
+  /** A replica is gone for good. */
+  forgotten(id: string): void
+  /** A replica runs. */
+  started(id: string, loop: Loop): void
+}
+
+/** Lets work go on beside the pass; when it is over the app is planned again. */
+export type Beside = (loop: Loop, what: string, work: Promise<void>) => void
