@@ -5,7 +5,8 @@ import type { GrantOf } from './capability.ts'
 
 export interface NetRule {
   readonly hosts: readonly HostRule[]
-  readonly schemes: ReadonlySet<string>
+  /** Undefined: https to hosts that name no scheme, either to the instances of the call. */
+  readonly schemes: ReadonlySet<string> | undefined
   readonly ports: ReadonlySet<number> | undefined
   readonly methods: ReadonlySet<string>
   readonly paths: readonly RegExp[] | undefined
@@ -39,10 +40,9 @@ export function readNetRule(grant: GrantOf<'net'>, problems: string[]): NetRule 
     if (!/^[A-Z]{1,16}$/.test(method) || neverMethods.has(method))
       problems.push(`methods: "${method}" cannot be granted; methods are written in capitals, like GET`)
   const rules = hosts.flatMap((host) => readHost(host, problems) ?? [])
-  const named = rules.flatMap(({ scheme }) => scheme ?? [])
   return {
     hosts: rules,
-    schemes: new Set(grant.schemes ?? (named.length > 0 ? named : hasInstances ? ['http', 'https'] : ['https'])),
+    schemes: grant.schemes === undefined ? undefined : new Set(grant.schemes),
     ports: grant.ports === undefined ? undefined : new Set(grant.ports),
     methods: new Set(methods),
     paths: paths?.flatMap((path) => readPath(path, problems) ?? []),
@@ -128,12 +128,14 @@ export function matchTarget(
   if (url === null) return `"${address.slice(0, 100)}" is no URL`
   const scheme = url.protocol.slice(0, -1)
   if (url.username !== '' || url.password !== '') return 'the URL holds a user or password; use a header'
-  if (!rule.schemes.has(scheme)) return `the scheme ${scheme} is not granted (${[...rule.schemes].join(', ')})`
+  if (scheme !== 'http' && scheme !== 'https') return `the scheme ${scheme} cannot be used`
+  if (rule.schemes?.has(scheme) === false)
+    return `the scheme ${scheme} is not granted (${[...rule.schemes].join(', ')})`
   if (!rule.methods.has(method)) return `the method ${method} is not granted (${[...rule.methods].join(', ')})`
   const [host, port] = [bareHost(url), portOf(url)]
   const isInstance = rule.hasInstances && parseAddress(host) !== undefined && endpoints.has(`${host}:${port}`)
   if (!isInstance && !rule.hosts.some((granted) => fits(granted, rule, host, port, scheme)))
-    return hostRefusal(rule, host, port)
+    return hostRefusal(rule, host, port, scheme)
   if (rule.paths !== undefined) {
     // Two servers may read these differently, so a rule about paths cannot be kept with them.
     if (/%(2f|5c|2e|00)/i.test(url.pathname)) return 'the path holds encoded slashes or dots'
@@ -148,12 +150,14 @@ function fits(granted: HostRule, rule: NetRule, host: string, port: number, sche
     ? host.endsWith(granted.name) && host.length > granted.name.length
     : host === granted.name
   if (!isHost || (granted.scheme !== undefined && granted.scheme !== scheme)) return false
+  if (rule.schemes === undefined && granted.scheme === undefined && scheme !== 'https') return false
   if (granted.port !== undefined) return granted.port === port
   return rule.ports === undefined ? port === (scheme === 'https' ? 443 : 80) : rule.ports.has(port)
 }
 
-function hostRefusal(rule: NetRule, host: string, port: number): string {
+function hostRefusal(rule: NetRule, host: string, port: number, scheme: string): string {
   const hosts = rule.hosts.map(({ name, isSuffix }) => (isSuffix ? `*${name}` : name))
   const granted = [...hosts, ...(rule.hasInstances ? ['the instances handed to this call'] : [])]
-  return `${host}:${port} is not granted (${granted.join(', ')}): add it to "hosts" (and "ports") in the manifest`
+  const fields = scheme === 'http' && rule.schemes === undefined ? '"hosts", "ports", "schemes"' : '"hosts", "ports"'
+  return `${scheme}://${host}:${port} is not granted (${granted.join(', ')}): add it to ${fields} in the manifest`
 }

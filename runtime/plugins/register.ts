@@ -78,9 +78,11 @@ export function createRegister(deps: {
     },
 
     recordFailure(slot, thrown) {
-      slot.problem = messageOf(thrown)
-      record(slot, { code: codeOf(thrown), message: slot.problem, atMs: clock.now() })
-      events.emit({ type: 'plugin.failed', data: { plugin: slot.id, code: codeOf(thrown), message: slot.problem } })
+      const [code, message] = [codeOf(thrown), messageOf(thrown)]
+      // After an upgrade that failed the old version serves on: that is an incident, not a state.
+      if (slot.running === undefined) slot.problem = message
+      record(slot, { code, message, atMs: clock.now() })
+      events.emit({ type: 'plugin.failed', data: { plugin: slot.id, code, message } })
     },
 
     watch(slot, { sandbox }) {
