@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { text as readAll } from 'node:stream/consumers'
 import type { Applied } from '../answers.ts'
 import type { Client } from '../client.ts'
@@ -6,6 +7,7 @@ import { type Cli, type Declare, reads } from '../command.ts'
 import { CliError, exitCodes, usageError } from '../exit.ts'
 import { explain } from '../failure.ts'
 import { styled } from '../terminal.ts'
+import { type Placed, placeWorkingDir } from '../working-dir.ts'
 
 export const declare: Declare = (command, cli) => {
   reads(command)
@@ -39,13 +41,13 @@ export const declare: Declare = (command, cli) => {
 }
 
 async function applyFile(file: string, client: Client, { terminal, deps }: Cli): Promise<Applied> {
-  const text = file === '-' ? await readAll(deps.stdin ?? process.stdin) : await read(file)
+  const given = file === '-' ? await readAll(deps.stdin ?? process.stdin) : await read(file)
+  const { text, toOriginal } = placeWorkingDir(given, file === '-' ? process.cwd() : dirname(resolve(file)))
   const type = text.trimStart().startsWith('{') ? 'application/json' : 'application/yaml'
   try {
     return await terminal.during('applying', client.call<Applied>('PUT', '/api/v1/apps', { raw: { text, type } }))
   } catch (thrown) {
-    if (thrown instanceof CliError && file !== '-') throw inFile(thrown, file)
-    throw thrown
+    throw thrown instanceof CliError ? inFile(thrown, file, toOriginal) : thrown
   }
 }
 
@@ -56,10 +58,11 @@ async function read(file: string): Promise<string> {
   })
 }
 
-function inFile(error: CliError, file: string): CliError {
+function inFile(error: CliError, file: string, toOriginal: Placed['toOriginal']): CliError {
   const { exitCode, message, code, title, problems, hint } = error
-  return new CliError(exitCode, exitCode === exitCodes.refused ? `${file}: ${message}` : message, {
-    problems,
+  const isOurs = file !== '-' && exitCode === exitCodes.refused
+  return new CliError(exitCode, isOurs ? `${file}: ${message}` : message, {
+    problems: problems.map(toOriginal),
     hint,
     ...(code !== undefined && { code }),
     ...(title !== undefined && { title }),
