@@ -55,7 +55,7 @@ function welcome({ url, proxyUrl, problems }: Host): string {
     '  npx orchestry apply -f app.yaml      run an app (README.md shows one)',
     '  npx orchestry status                 see what runs',
     '  npx orchestry plugin list            see what decides',
-    '  npm run demo                         watch it scale under load',
+    '  npx orchestry demo                   watch it scale under load',
     '',
   ]
   return `${lines.join('\n')}\n`

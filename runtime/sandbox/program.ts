@@ -8,8 +8,9 @@ import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
-/** `.ts` in a source tree, `.js` in the published package. */
+/** `.ts` in a source tree, `.js` in the published package, which has no sources to be compiled from. */
 const extension = extname(fileURLToPath(import.meta.url))
+const conditions = extension === '.ts' ? ['@orchestry/source'] : []
 const beside = (name: string) => fileURLToPath(new URL(`./guest/${name}${extension}`, import.meta.url))
 
 async function bundle(entry: string, options: Parameters<typeof build>[0]): Promise<string> {
@@ -18,7 +19,7 @@ async function bundle(entry: string, options: Parameters<typeof build>[0]): Prom
     bundle: true,
     write: false,
     target: 'node24',
-    conditions: ['@orchestry/source'],
+    conditions,
     logLevel: 'silent',
     legalComments: 'none',
     ...options,
