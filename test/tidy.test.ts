@@ -281,6 +281,10 @@ rule('there is a folder of tests for what is there, and for nothing else', () =>
   )
 })
 
+rule('the page makes no markup out of text', () =>
+  matches(inside('runtime/dashboard/page/'), /\b(?:inner|outer)HTML\b|dangerouslySetInnerHTML|insertAdjacentHTML/g),
+)
+
 rule('node:vm is no sandbox and is not used as one', () =>
   imports(sources, ({ target }) => /^(node:)?vm$/.test(target)),
 )

@@ -1,13 +1,14 @@
 /** A small time chart: the shape of the last minutes; the figures are beside it. */
 import { useEffect, useRef } from 'preact/hooks'
 import UPlot from 'uplot'
-import { historyMs, type Track } from './history.ts'
+import type { Track } from './history.ts'
 
 const heightPx = 44
 
 interface ChartProps {
   readonly track: Track
-  readonly nowMs: number
+  readonly fromMs: number
+  readonly toMs: number
   /** For those who cannot see it. */
   readonly label: string
   readonly isStepped?: boolean
@@ -15,13 +16,13 @@ interface ChartProps {
   readonly onPoint: (index: number | undefined) => void
 }
 
-export function Chart({ track, nowMs, label, isStepped = false, onPoint }: ChartProps) {
+export function Chart({ track, fromMs, toMs, label, isStepped = false, onPoint }: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot | undefined>(undefined)
   const report = useRef(onPoint)
   report.current = onPoint
   const range = useRef({ min: 0, max: 1 })
-  range.current = { min: (nowMs - historyMs) / 1000, max: nowMs / 1000 }
+  range.current = { min: fromMs / 1000, max: toMs / 1000 }
 
   useEffect(() => {
     const element = place.current

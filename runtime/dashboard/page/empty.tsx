@@ -1,7 +1,11 @@
 /** What somebody sees who has just started Orchestry: the next command, complete. */
 import { useState } from 'preact/hooks'
 
-const spec = `cat > hello.yaml <<'YAML'
+/** Where the command line looks when nothing is said. */
+const defaultPort = '8000'
+const elsewhere = location.port === defaultPort ? '' : ` --url ${location.origin}`
+
+const apply = `npx orchestry apply${elsewhere} -f - <<'YAML'
 apiVersion: v1
 kind: App
 metadata: { name: hello }
@@ -11,15 +15,14 @@ scaling:
   minReplicas: 1
   maxReplicas: 5
   targets: { rpsPerReplica: 20 }
-YAML
-npx orchestry apply -f hello.yaml`
+YAML`
 
 export function Empty() {
   return (
     <div class="card empty">
       <h3>No app runs yet</h3>
       <p>Paste this into a terminal in the folder of Orchestry, and the app appears here:</p>
-      <Command text={spec} />
+      <Command text={apply} />
       <p>Or watch a minute of everything, from one replica to many and back:</p>
       <Command text="npm run demo" />
       <p class="faint">

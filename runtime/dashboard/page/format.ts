@@ -28,7 +28,7 @@ const longestText = 160
 /** What an event carries, in one line: names and values, the long ones cut. */
 export function oneLine(data: Readonly<Record<string, unknown>>): string {
   return Object.entries(data)
-    .filter(([, value]) => value !== undefined && value !== null && value !== '')
+    .filter(([, value]) => value !== null && value !== '' && !(Array.isArray(value) && value.length === 0))
     .map(([name, value]) => `${name} ${cut(typeof value === 'string' ? value : JSON.stringify(value))}`)
     .join(' · ')
 }

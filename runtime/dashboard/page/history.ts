@@ -2,6 +2,7 @@
 import type { Snapshot } from '../dashboard.ts'
 
 export const historyMs = 5 * 60_000
+const shortestMs = 60_000
 /** A pause longer than this is drawn as a gap, not as a line across it. */
 const gapMs = 4_000
 
@@ -50,6 +51,13 @@ export function createHistory() {
         track.seconds.unshift(...seeded.seconds)
         track.values.unshift(...seeded.values)
       }
+    },
+    /** Where charts of the app begin: with its first point, yet a minute ago at the latest and `historyMs` ago at the earliest. */
+    beginMs(app: string, nowMs: number): number {
+      const firstMs = Math.min(
+        ...[...(apps.get(app)?.values() ?? [])].map(({ seconds }) => (seconds[0] ?? nowMs) * 1000),
+      )
+      return Math.max(nowMs - historyMs, Math.min(firstMs, nowMs - shortestMs))
     },
     track: (app: string, metric: string): Track => apps.get(app)?.get(metric) ?? empty,
   }

@@ -12,7 +12,8 @@ export function appUrl({ host, path }: Route, proxy: Snapshot['proxy'], pageHost
   const isEverywhere = proxy.host === '0.0.0.0' || proxy.host === '::'
   const bare = host ?? (isEverywhere ? pageHost : proxy.host)
   const name = bare.includes(':') && !bare.startsWith('[') ? `[${bare}]` : bare
-  const url = URL.parse(`http://${name}:${proxy.port}`)
+  const base = `http://${name}:${proxy.port}`
+  const url = URL.canParse(base) ? new URL(base) : undefined
   // Whatever else was in the name would have become a user, a path or another host.
   if (url?.hostname !== name.toLowerCase() || url.username !== '' || url.pathname !== '/') return undefined
   url.pathname = path

@@ -59,7 +59,7 @@ export function connect(): void {
       open()
     }
   })
-  open()
+  if (!document.hidden) open()
 }
 
 function take(text: string): void {

@@ -62,8 +62,9 @@ function Tile({ app, metric, name, unit, nowMs }: TileProps) {
       </div>
       <Chart
         track={track}
-        nowMs={nowMs}
-        label={`${name} of ${app}, last ${historyMs / 60_000} minutes, at most ${figure(top)} ${unit}`}
+        fromMs={history.beginMs(app, nowMs)}
+        toMs={nowMs}
+        label={`${name} of ${app} over the last minutes, at most ${figure(top)} ${unit}`}
         isStepped={metric === 'serving'}
         onPoint={setPoint}
       />

@@ -30,12 +30,15 @@ export function Replicas({ app, nowMs }: { app: App; nowMs: number }) {
     <span class="replicas">
       <Pips app={app} />
       <span>
-        <b data-count="serving">{serving}</b> serving
-        {running !== serving && <>, {running} running</>}
-        {desired !== running && <>, {desired} wanted</>}
+        <b data-count="serving">{serving}</b> serving{' '}
+        <span class={running === serving ? 'faint' : 'amiss'}>
+          · <b data-count="running">{running}</b> running
+        </span>{' '}
+        <span class={desired === running ? 'faint' : 'amiss'}>
+          · <b data-count="desired">{desired}</b> desired
+        </span>{' '}
         <span class="faint">
-          {' '}
-          of {minReplicas}–{maxReplicas}
+          · min {minReplicas}, max {maxReplicas}
         </span>
       </span>
     </span>
