@@ -57,7 +57,7 @@ export const limits = {
   /** Calls that may wait for one plugin instance. */
   queuedCalls: 256,
   /** Batches of health checks under way at one plugin, for each of steady, starting and failing replicas. */
-  probeBatchesInFlight: 4,
+  probeBatchesInFlight: 2,
   /** Replicas being started at once: by one app, and by all. */
   startsInFlightPerApp: 8,
   startsInFlight: 64,

@@ -124,7 +124,7 @@ async function fetchOne(
     const timeoutMs = Math.min(request.timeoutMs ?? usualMs, longestMs, leftMs)
     if (timeoutMs <= 0)
       throw new OrchestryError(
-        'ORC_NET_TIMEOUT',
+        'ORC_HOOK_OVERLOADED',
         'ctx.net: the time of the hook call was over before the request was sent',
       )
     return await (target.isInstance ? clients.instances : clients.named).send({

@@ -12,7 +12,7 @@ export function createInFlight(atOnce: number, waitingMost: number, what: string
     async run(work) {
       if (running >= atOnce) {
         if (waiting.length >= waitingMost)
-          throw new OrchestryError('ORC_CAPABILITY_LIMIT', `${what}: ${waitingMost} requests wait already`)
+          throw new OrchestryError('ORC_HOOK_OVERLOADED', `${what}: ${waitingMost} requests wait already`)
         // Whoever ends hands its place over, so nobody can slip in between.
         await new Promise<void>((resolve) => waiting.push(resolve))
       } else running += 1

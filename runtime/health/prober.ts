@@ -15,8 +15,8 @@ import { firstDelayMs, initialState, nextDelayMs, observe, thresholdsOf, withPro
 
 /** Checks that fall due this close together travel in one batch. */
 const slotMs = 25
-/** For the way to the plugin and back, on top of the longest timeout in the batch. */
-const crossingMs = 500
+/** For the way to the plugin and back, and for waiting there, on top of the longest timeout in the batch. */
+const crossingMs = 5_000
 
 interface Probe {
   readonly app: string

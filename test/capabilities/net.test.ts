@@ -245,7 +245,7 @@ test('a request ends at its own timeout, and at the deadline of the call it was 
     await rejects(run(), 'ORC_NET_TIMEOUT')
     assert.ok(performance.now() - startedMs < 1_000)
   }
-  await rejects(callWith({ timeoutMs: 1 }, 'net.fetch', server.at()), 'ORC_NET_TIMEOUT', /was over/)
+  await rejects(callWith({ timeoutMs: 1 }, 'net.fetch', server.at()), 'ORC_HOOK_OVERLOADED', /was over/)
 })
 
 test('what does not answer, speaks something else, or has no name is said in few words of ours', async (t) => {

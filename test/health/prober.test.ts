@@ -164,10 +164,10 @@ test('a batch has its bounds, and so have the batches under way', async () => {
   await world.clock.advance(5000)
   assert.deepEqual(
     world.batches.map((batch) => batch.ids.length),
-    [128, 128, 128, 128],
+    [128, 128],
   )
   await world.clock.advance(10_000)
-  assert.equal(world.batches.length, 8)
+  assert.equal(world.batches.length, 4)
 })
 
 test('replicas that do not answer in time do not delay those that do', async () => {

@@ -39,7 +39,8 @@ function watch(world: ReconcileWorld): string[] {
     })
     const least = record.desired - record.app.rollout.maxUnavailable
     const wasGivenBack = chosen.length === 0 || endpoints.length >= least
-    if (!wasGivenBack) breaches.push(`${app} gave up ${chosen.join()} with ${endpoints.length} left of ${record.desired}`)
+    if (!wasGivenBack)
+      breaches.push(`${app} gave up ${chosen.join()} with ${endpoints.length} left of ${record.desired}`)
   }
   world.driver.onStop = (id) => {
     const instance = world.driver.instances.get(id)
