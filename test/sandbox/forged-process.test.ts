@@ -54,8 +54,14 @@ describe('a forged sandbox process', () => {
       const spares = { take: async () => process_, close: () => {} }
       const died = new Promise<void>((resolve) => {
         const { own } = process_
-        process_.own = (listeners) =>
-          own({ ...listeners, onDeath: (death) => (listeners.onDeath(death), incidents.push(death.cause), resolve()) })
+        process_.own = (listeners) => {
+          const onDeath = (death: Death) => {
+            listeners.onDeath(death)
+            incidents.push(death.cause)
+            resolve()
+          }
+          own({ ...listeners, onDeath })
+        }
       })
       await assert.rejects(
         createPluginSandbox({ bundle, limits: quick, spares, clock: systemClock, log }),
