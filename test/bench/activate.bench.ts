@@ -43,7 +43,7 @@ function row(what: string, samples: readonly number[], atMost: number): Row {
 /** A sandbox of its own for each, so that no spare waits. */
 async function activateCold({ isQuick, dir, after }: BenchContext, bundle: Bundle): Promise<Row> {
   const samples: number[] = []
-  for (let run = 0; run < (isQuick ? 6 : 20); run += 1) {
+  for (let run = 0; run < (isQuick ? 5 : 12); run += 1) {
     const sandbox = await createSandbox({ dataDir: dir, clock: systemClock, log: quietLog })
     after(() => sandbox.close())
     const { ms } = await activate(sandbox, bundle)
@@ -56,7 +56,7 @@ async function activateCold({ isQuick, dir, after }: BenchContext, bundle: Bundl
 async function activateWarm({ isQuick }: BenchContext, sandbox: Sandbox, bundle: Bundle): Promise<Row> {
   const samples: number[] = []
   let { plugin } = await openGuest(sandbox, bundle)
-  for (let run = 0; run < (isQuick ? 5 : 20); run += 1) {
+  for (let run = 0; run < (isQuick ? 5 : 12); run += 1) {
     const spare = await settledSpare([plugin.pid])
     const before = plugin
     const next = await activate(sandbox, bundle)
