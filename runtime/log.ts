@@ -20,7 +20,7 @@ function writeShort(line: string): void {
     .filter(([key]) => !unshown.has(key))
     .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ')
-  const text = `${String(entry.time).slice(11, 19)} ${levelNames[Number(entry.level)] ?? 'log'} ${String(entry.msg ?? '')} ${fields}`
+  const text = `${String(entry.time).slice(11, 19)} ${levelNames[Number(entry.level)] ?? 'log'} ${typeof entry.msg === 'string' ? entry.msg : ''} ${fields}`
   process.stderr.write(`${escapeControls(text.trimEnd())}\n`)
 }
 
