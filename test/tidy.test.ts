@@ -172,12 +172,10 @@ const wrapped: Readonly<Record<string, string | undefined>> = {
   'prom-client': 'runtime/metrics/',
   lmdb: undefined,
   pino: undefined,
-  yaml: undefined,
   dockerode: undefined,
   ioredis: undefined,
   '@grpc/grpc-js': undefined,
   '@datadog/sketches-js': undefined,
-  httpxy: undefined,
   'cli-table3': undefined,
 }
 for (const [library, folder] of Object.entries(wrapped))
