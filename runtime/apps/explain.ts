@@ -4,7 +4,7 @@ import type { TLocalizedValidationError } from 'typebox/error'
 import { Settings } from 'typebox/system'
 import { Errors } from 'typebox/value'
 import type { Problem } from '../errors.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../nearest.ts'
 import { escapePointer, findIn, nearestIn, plainOf, splitPointer, type Tree } from './tree.ts'
 
 /** A problem at a pointer into the rewritten document, not yet led back to what the user wrote. */

@@ -1,7 +1,8 @@
 /** What must hold between the fields of a spec. Pure. */
+
+import { nearest } from '../nearest.ts'
 import { defaultDriver, defaultMaxReplicas, defaults } from './defaults.ts'
 import { choice, type Finding, render } from './explain.ts'
-import { nearest } from './nearest.ts'
 import { cpuMilli, memoryBytes } from './quantity.ts'
 import { findIn, plainOf, type Tree } from './tree.ts'
 

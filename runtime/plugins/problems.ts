@@ -1,5 +1,6 @@
 /** Turns schema errors into problems a person can act on: one per fault, with its path, its value and the nearest known name. */
 import type { Problem } from '../errors.ts'
+import { nearest } from '../nearest.ts'
 
 type SchemaNode = Readonly<Record<string, unknown>>
 
@@ -86,26 +87,9 @@ export function show(value: unknown): string {
 
 /** `unknown field "hsts"; did you mean "hosts"?`, or all known names when none is near. */
 export function unknownName(what: string, name: string, known: readonly string[]): string {
-  const near = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)[0]
-  const isNear = near !== undefined && near.distance <= Math.max(2, Math.floor(near.candidate.length / 3))
-  const hint = isNear ? `did you mean "${near.candidate}"?` : `known: ${known.join(', ') || 'none'}`
+  const near = nearest(name, known)
+  const hint = near === undefined ? `known: ${known.join(', ') || 'none'}` : `did you mean "${near}"?`
   return `unknown ${what} ${show(name)}; ${hint}`
-}
-
-function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 8) return Number.POSITIVE_INFINITY
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }
 
 /** The same problems as sentences, for an error's detail. */

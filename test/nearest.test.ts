@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nearest } from '../../runtime/apps/nearest.ts'
+import { nearest } from '../runtime/nearest.ts'
 
 const known = ['command', 'image', 'workingDir', 'env', 'ports', 'cpuPercent', 'minReplicas', 'maxReplicas', 'in']
 const cases: [given: string, meant: string | undefined][] = [
