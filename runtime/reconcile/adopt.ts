@@ -19,7 +19,7 @@ export interface Adoption {
   /** Why it cannot be listed now. */
   problem(driver: string): string | undefined
   started(id: string, loop: Loop): void
-  forgotten(id: string): void
+  forgotten(replica: { readonly id: string; readonly driver: string }): void
   stop(): void
 }
 
@@ -43,7 +43,8 @@ export function createAdoption(parts: AdoptionParts): Adoption {
   /** Order of what has happened, to tell what a listing cannot know yet. */
   let moment = 0
   const startedAt = new Map<string, { at: number; loop: Loop }>()
-  const forgottenAt = new Map<string, number>()
+  /** Until its driver has been listed again: that listing reports once more whose end we have heard of already. */
+  const forgottenAt = new Map<string, { at: number; driver: string }>()
   let isStopped = false
 
   function takeOver(driver: Driver, instances: readonly Instance[], askedAt: number): void {
@@ -54,9 +55,14 @@ export function createAdoption(parts: AdoptionParts): Adoption {
       const held = loop?.replicas.get(instance.id)
       if (loop && held) {
         if (held.instance?.isRunning && !instance.isRunning) parts.exited(loop, instance)
-      } else if ((forgottenAt.get(instance.id) ?? -1) < askedAt) {
-        parts.adopted(driver, instance)
+      } else {
+        const forgotten = forgottenAt.get(instance.id)
+        const isNews = !forgotten || (instance.isRunning && forgotten.at < askedAt)
+        if (isNews) parts.adopted(driver, instance)
       }
+    }
+    for (const [id, forgotten] of forgottenAt) {
+      if (forgotten.driver === driver.name && forgotten.at < askedAt) forgottenAt.delete(id)
     }
     for (const [id, { at, loop }] of startedAt) {
       const replica = loop.replicas.get(id)
@@ -93,7 +99,6 @@ export function createAdoption(parts: AdoptionParts): Adoption {
       )
     } finally {
       underWay.delete(driver.name)
-      if (underWay.size === 0) forgottenAt.clear()
     }
   }
 
@@ -114,10 +119,10 @@ export function createAdoption(parts: AdoptionParts): Adoption {
       moment += 1
       startedAt.set(id, { at: moment, loop })
     },
-    forgotten(id) {
+    forgotten({ id, driver }) {
       moment += 1
       startedAt.delete(id)
-      if (underWay.size > 0) forgottenAt.set(id, moment)
+      forgottenAt.set(id, { at: moment, driver })
     },
     stop() {
       isStopped = true

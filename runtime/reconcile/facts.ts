@@ -25,8 +25,10 @@ export interface ReplicaFacts {
   readonly rotation: Rotation
   /** When it came to that rotation. */
   readonly sinceMs: number
-  /** Without one it is healthy as long as it runs. */
+  /** Without one it is healthy as long as it runs, once it accepts connections. */
   readonly hasHealthCheck: boolean
+  /** It has accepted a connection; asked only of those without a health check. */
+  readonly isOpen: boolean
   readonly health: HealthStatus
   /** It ran before we did: it counts as serving until a probe says otherwise. */
   readonly isAdopted: boolean

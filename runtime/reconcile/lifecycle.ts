@@ -10,6 +10,9 @@ import { wantedVersion } from './target.ts'
 import type { Beside, World } from './world.ts'
 
 const stopAgainMs = 5_000
+/** How often a starting replica is asked whether it listens yet. */
+const firstKnockMs = 25
+const longestKnockMs = 1_000
 /** Of a failed replica's output, shown with the failure. */
 const lastLines = 5
 
@@ -30,7 +33,7 @@ export function createLifecycle(world: World, beside: Beside): Lifecycle {
 
   function remove(loop: Loop, replica: Replica): void {
     loop.replicas.delete(replica.id)
-    world.forgotten(replica.id)
+    world.forgotten(replica)
     world.instancesChanged(loop.name)
   }
 
@@ -112,6 +115,20 @@ export function createLifecycle(world: World, beside: Beside): Lifecycle {
     beside(loop, 'stopping a replica', end())
   }
 
+  /** Without a health check nobody else would notice that a replica does not listen yet, or never will. */
+  async function opening(replica: Replica): Promise<void> {
+    const { instance } = replica
+    const isAwaited = () => replica.rotation === 'starting' && replica.instance?.isRunning && !world.stopping.aborted
+    while (instance && isAwaited()) {
+      if (await world.accepts(instance.host, instance.port)) {
+        replica.isOpen = true
+        return
+      }
+      const waitedMs = clock.monotonic() - replica.startedAtMs
+      await clock.sleep(Math.min(longestKnockMs, Math.max(firstKnockMs, waitedMs / 10)), world.stopping)
+    }
+  }
+
   function start(loop: Loop, replicas: number): void {
     if (!loop.record) return
     if (loop.startsUnderWay >= limits.startsInFlightPerApp || starts >= limits.startsInFlight) {
@@ -130,6 +147,7 @@ export function createLifecycle(world: World, beside: Beside): Lifecycle {
       rotation: 'starting',
       sinceMs: nowMs,
       hasServed: false,
+      isOpen: false,
       lastRoutedSeq: 0,
     }
     loop.replicas.set(id, replica)
@@ -145,6 +163,7 @@ export function createLifecycle(world: World, beside: Beside): Lifecycle {
         replica.instance ??= instance
         events.emit({ type: 'instance.started', app: loop.name, data: { instance: id, version, driver: app.driver } })
         world.instancesChanged(loop.name)
+        if (app.healthCheck === undefined) beside(loop, 'waiting for a replica to listen', opening(replica))
       } catch (thrown) {
         remove(loop, replica)
         const text = `Replica ${id} could not be started: ${messageOf(thrown)}`

@@ -2,7 +2,7 @@
 import type { App, AppRecord } from '../apps/app.ts'
 import type { Instance } from '../drivers/driver.ts'
 import type { Health } from '../health/health.ts'
-import { startupBudgetMs } from '../limits.ts'
+import { limits, startupBudgetMs } from '../limits.ts'
 import { type Backoff, calm } from './backoff.ts'
 import type { Facts, Goal, ReplicaFacts, Routing } from './facts.ts'
 import type { Rotation } from './reconcile.ts'
@@ -20,6 +20,7 @@ export interface Replica {
   rotation: Rotation
   sinceMs: number
   hasServed: boolean
+  isOpen: boolean
   /** Why it leaves. */
   reason?: string
   /** Number of the newest upstream that had it as an endpoint; 0 for none of ours. */
@@ -87,6 +88,7 @@ export function adoptedReplica(
     rotation: 'starting',
     sinceMs: found.nowMs,
     hasServed: check === undefined || found.ageMs >= startupBudgetMs(check),
+    isOpen: false,
     lastRoutedSeq: 0,
   }
 }
@@ -104,7 +106,7 @@ export function goalOf(loop: Loop, shutdown?: string): Goal {
   return {
     replicas: ending === undefined && record !== undefined ? record.desired : 0,
     rollout,
-    startupBudgetMs: check === undefined ? 0 : startupBudgetMs(check),
+    startupBudgetMs: check === undefined ? limits.startupMs : startupBudgetMs(check),
     ...(ending === undefined ? {} : { ending }),
   }
 }
@@ -143,6 +145,7 @@ function replicaFacts(loop: Loop, replica: Replica, health: Pick<Health, 'stateO
     hasHealthCheck: appOf(loop, replica.version)?.healthCheck !== undefined,
     health: health.stateOf(replica.id)?.status ?? 'unknown',
     isAdopted: replica.isAdopted,
+    isOpen: replica.isOpen,
     hasServed: replica.hasServed,
     isReceiving: loop.taken?.endpoints.has(replica.id) ?? false,
     // What was found running may be in the upstream that our predecessor handed out.

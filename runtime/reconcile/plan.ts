@@ -10,6 +10,8 @@ import { isFresh, isLeaving, type Seat, surgeOf } from './seat.ts'
 
 /** How long a load balancer that does not answer may hold up replicas that must end. */
 export const cutAfterMs = 10_000
+/** Not every app listens: one without a health check that accepts no connection for so long counts as a worker. */
+export const muteAfterMs = 10_000
 /** How often draining replicas are counted. */
 const countEveryMs = 200
 
@@ -19,7 +21,8 @@ export function plan(goal: Goal, facts: Facts, nowMs: number): Plan {
 
   const dead = facts.replicas.filter((replica) => replica.state === 'dead')
   const alive = facts.replicas.filter((replica) => replica.state !== 'dead')
-  const seats = alive.map((replica) => ({ facts: replica, rotation: rotationOf(replica) }))
+  const listens = alive.some((replica) => replica.isOpen)
+  const seats = alive.map((replica) => ({ facts: replica, rotation: rotationOf(replica, listens, nowMs, wakes) }))
   const retirements = chooseRetirements(goal, seats, nowMs, wakes)
   const after = seats.map((seat) =>
     retirements.has(seat.facts.id) ? { ...seat, rotation: 'draining' as const } : seat,
@@ -49,11 +52,19 @@ function isHeld(facts: Facts, nowMs: number): boolean {
   )
 }
 
-function rotationOf(replica: ReplicaFacts): Rotation {
+/** @param listens whether the app is known to be one that accepts connections. */
+function rotationOf(replica: ReplicaFacts, listens: boolean, nowMs: number, wakes: number[]): Rotation {
   if (isLeaving(replica.rotation)) return replica.rotation
   if (replica.state === 'pending') return 'starting'
+  if (!replica.hasHealthCheck) {
+    if (replica.isOpen || replica.isAdopted || replica.hasServed) return 'serving'
+    const mutedAtMs = replica.startedAtMs + muteAfterMs
+    if (!listens && nowMs >= mutedAtMs) return 'serving'
+    if (!listens) wakes.push(mutedAtMs)
+    return 'starting'
+  }
   const isTrusted = replica.health === 'unknown' && (replica.isAdopted || replica.hasServed)
-  if (!replica.hasHealthCheck || replica.health === 'healthy' || isTrusted) return 'serving'
+  if (replica.health === 'healthy' || isTrusted) return 'serving'
   return replica.hasServed ? 'unhealthy' : 'starting'
 }
 

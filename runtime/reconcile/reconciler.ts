@@ -8,6 +8,7 @@ import type { Events } from '../events/events.ts'
 import type { Health } from '../health/health.ts'
 import type { Log } from '../log.ts'
 import type { Store } from '../store/store.ts'
+import { accepts } from './accepts.ts'
 import { createAdoption } from './adopt.ts'
 import { createApply } from './apply.ts'
 import { calm } from './backoff.ts'
@@ -41,6 +42,7 @@ export interface ReconcilerParts {
   /** In [0, 1); spreads the backoff. */
   readonly chance?: () => number
   readonly newSuffix?: () => string
+  readonly accepts?: (host: string, port: number) => Promise<boolean>
 }
 
 export function createReconciler(parts: ReconcilerParts): Reconciler {
@@ -49,6 +51,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   const stored = new Map<string, Memory>()
   const listeners = new Set<(app: string) => void>()
   const subscriptions: (() => void)[] = []
+  const stopping = new AbortController()
   let shutdown: string | undefined
   let state: 'new' | 'running' | 'stopped' = 'new'
 
@@ -70,6 +73,8 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     log,
     chance,
     newSuffix: parts.newSuffix ?? (() => randomBytes(4).toString('hex')),
+    accepts: parts.accepts ?? accepts,
+    stopping: stopping.signal,
     markDirty: queue.add,
     instancesChanged: tellInstancesChanged,
     started: adoption.started,
@@ -276,6 +281,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       if (state === 'stopped') return
       if (state === 'running' && !keep) await endAll()
       state = 'stopped'
+      stopping.abort()
       for (const unsubscribe of subscriptions.splice(0)) unsubscribe()
       adoption.stop()
       queue.close()

@@ -27,7 +27,8 @@ export function chooseRetirements(
     if (seat.rotation !== 'starting') continue
     if (!seat.facts.isCurrent) retire(seat, 'it is of a version that is no longer wanted')
     else if (hasFailedToStart(goal, seat, nowMs, wakes)) {
-      retire(seat, `it did not become healthy within ${goal.startupBudgetMs / 1000} s`, true)
+      const missed = seat.facts.hasHealthCheck ? 'become healthy' : 'accept a connection on its port'
+      retire(seat, `it did not ${missed} within ${goal.startupBudgetMs / 1000} s`, true)
     }
   }
 
@@ -47,9 +48,9 @@ export function chooseRetirements(
 
 /** Only a decisive answer condemns: while the check itself cannot be made, the replica is not at fault. */
 function hasFailedToStart(goal: Goal, seat: Seat, nowMs: number, wakes: number[]): boolean {
-  if (!seat.facts.hasHealthCheck || seat.facts.state === 'pending') return false
+  if (seat.facts.state === 'pending') return false
   const deadlineMs = seat.facts.startedAtMs + goal.startupBudgetMs
-  if (nowMs >= deadlineMs) return seat.facts.health === 'unhealthy'
+  if (nowMs >= deadlineMs) return seat.facts.health === 'unhealthy' || !seat.facts.hasHealthCheck
   wakes.push(deadlineMs)
   return false
 }

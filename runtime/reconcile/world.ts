@@ -15,12 +15,16 @@ export interface World {
   readonly chance: () => number
   /** What tells replicas of an app apart; never the same twice. */
   readonly newSuffix: () => string
+  /** Whether something listens there. */
+  accepts(host: string, port: number): Promise<boolean>
+  /** Aborted when nothing is to be waited for any more. */
+  readonly stopping: AbortSignal
   /** Plan this app again. */
   markDirty(app: string): void
   /** The app's instances have come or gone. */
   instancesChanged(app: string): void
   /** A replica is gone for good. */
-  forgotten(id: string): void
+  forgotten(replica: { readonly id: string; readonly driver: string }): void
   /** A replica runs. */
   started(id: string, loop: Loop): void
 }

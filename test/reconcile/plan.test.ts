@@ -28,6 +28,7 @@ function replica(word: string, index: number): ReplicaFacts {
     rotation: has('+') ? 'starting' : rotation,
     sinceMs: nowMs - 1000,
     hasHealthCheck: true,
+    isOpen: false,
     health: isUnwell ? 'unhealthy' : isStarting ? 'unknown' : 'healthy',
     isAdopted: false,
     hasServed: !isStarting && !has('+'),
@@ -56,6 +57,21 @@ function facts(words: string, more: Partial<Facts> = {}): Facts {
   const draining = replicas.filter((one) => one.wasRouted && leaving.has(one.rotation)).map((one) => one.id)
   const published = { endpoints, draining }
   return { replicas, published, backoff: calm, holdUntilMs: 0, countedAtMs: nowMs, ...more }
+}
+
+/** The same without health checks; those that serve have accepted a connection. */
+function unchecked(words: string, youngestForMs: number): Facts {
+  const given = facts(words)
+  return {
+    ...given,
+    replicas: given.replicas.map((one) => ({
+      ...one,
+      hasHealthCheck: false,
+      health: 'unknown',
+      isOpen: one.hasServed,
+      startedAtMs: one.hasServed ? one.startedAtMs : nowMs - youngestForMs,
+    })),
+  }
 }
 
 /** Steps as words, in their order. */
@@ -206,6 +222,26 @@ describe('ill health', () => {
       '',
     ],
   ])
+})
+
+describe('without a health check', () => {
+  const open = { ...unchecked('starting', 100) }
+  table([
+    ['a replica that does not listen yet is not published', goal(1), unchecked('starting', 9_999), ''],
+    [
+      'it is as soon as it accepts a connection',
+      goal(1),
+      { ...open, replicas: open.replicas.map((one) => ({ ...one, isOpen: true })) },
+      'r0:serving publish(r0|)',
+    ],
+    ['one that never listens counts as a worker', goal(1), unchecked('starting', 10_000), 'r0:serving publish(r0|)'],
+    ['but not beside one that listens', goal(2), unchecked('new starting', 59_999), ''],
+    ['there it has failed', goal(2), unchecked('new starting', 60_000), 'retire(r1) stop(r1) start*1'],
+    ['and what it should replace stays', goal(1), unchecked('old starting', 60_000), 'retire(r1) stop(r1) start*1'],
+  ])
+  test('the plan is made again when it will count as a worker', () => {
+    assert.equal(plan(goal(1), unchecked('starting', 4_000), nowMs).wakeAtMs, nowMs + 6_000)
+  })
 })
 
 describe('a rollout', () => {

@@ -53,6 +53,23 @@ describe('starting', () => {
     assert.equal(await world.settle('shop', 1000), true)
   })
 
+  test('without a health check nothing is published before it listens, and the old version stays until then', async () => {
+    const { healthCheck: _none, ...app } = sampleSpec('shop')
+    const world = createReconcileWorld()
+    await world.start()
+    world.apps.put('shop', { app })
+    assert.equal(await world.settle('shop', 1000), true)
+    const before = world.serving('shop')
+    world.isListening = false
+    world.apps.put('shop', { app: { ...app, env: [{ name: 'V', value: '2' }] }, version: 'v2' })
+    await world.clock.advance(50_000)
+    assert.deepEqual(world.serving('shop'), before)
+    await world.clock.advance(150_000)
+    assert.deepEqual(world.serving('shop'), before)
+    const { problems } = world.reconciler.status('shop')
+    assert.match(problems.join(), /v2 was rolled back.+did not accept a connection on its port within 60 s/)
+  })
+
   test('the driver gets the environment, with facts of the app filled in', async () => {
     const world = await settledWorld(2, {
       env: [
@@ -111,7 +128,8 @@ describe('a replica that dies', () => {
     await world.clock.advance(1900)
     assert.equal(world.serving('shop').length, 3)
     assert.equal(world.driver.requests.length, before + 1)
-    assert.equal(world.eventsOf('instance.exited').length, 1)
+    await world.clock.advance(15_000)
+    assert.equal(world.eventsOf('instance.exited').length, 1, 'nor when the driver lists it once more')
     assert.equal(world.driver.instances.has(victim), false)
   })
 

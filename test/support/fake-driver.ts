@@ -27,6 +27,8 @@ export function createFakeDriver(clock: Clock): FakeDriver {
   const instances = new Map<string, Instance>()
   const listeners = new Set<(event: DriverEvent) => void>()
   const requests: StartRequest[] = []
+  /** Ends that were told of and are listed once more. */
+  const unreported: Instance[] = []
   let port = 10_000
   const tell = (event: DriverEvent) => {
     for (const listener of listeners) listener(event)
@@ -45,7 +47,8 @@ export function createFakeDriver(clock: Clock): FakeDriver {
     onStop: undefined,
     async list() {
       if (!driver.isListable) throw new OrchestryError('ORC_DRIVER_UNAVAILABLE', 'the daemon does not answer.')
-      const picture = [...instances.values()]
+      const running = [...instances.values()].filter((one) => one.isRunning)
+      const picture = [...running, ...unreported.splice(0)]
       await clock.sleep(driver.listMs)
       return picture
     },
@@ -80,6 +83,7 @@ export function createFakeDriver(clock: Clock): FakeDriver {
       if (!instance) return
       const dead: Instance = { ...instance, isRunning: false, exit: { code: null, signal: 'SIGKILL' } }
       instances.set(id, dead)
+      unreported.push(dead)
       tell({ type: 'exited', instance: dead })
     },
     vanish: (id) => void instances.delete(id),

@@ -35,6 +35,7 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
       clock: mortal(clock, life),
       log,
       chance,
+      accepts: async () => world.isListening,
       newSuffix: () => {
         suffix += 1
         return suffix.toString(16).padStart(8, '0')
@@ -54,6 +55,8 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     events,
     store,
     health: firstHealth,
+    /** Whether replicas accept connections. */
+    isListening: true,
     reconciler: make(firstHealth),
     /** Starts the controller; a listing takes its time. */
     async start() {
