@@ -24,7 +24,7 @@ export const bench: Bench = {
     const script = fileURLToPath(new URL('./bare-hono.ts', import.meta.url))
     const bare = await startServer(context, script, [JSON.stringify(app)])
     const urls = { ours: `${orchestry.url}${path}`, other: `http://127.0.0.1:${bare.port}${path}` }
-    const load = { rounds: context.isQuick ? 2 : 4, seconds: context.isQuick ? 1 : 2, connections: 16 }
+    const load = { rounds: context.isQuick ? 3 : 6, seconds: 1, connections: 16 }
     const { ratio, oursPerSecond, otherPerSecond, rounds } = await compare(urls, load)
     return [
       {

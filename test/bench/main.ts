@@ -1,7 +1,7 @@
 /**
  * `npm run bench` measures the figures that Orchestry promises and prints them as a table, each beside its target.
  *
- *   npm run bench                      all benchmarks, about two minutes
+ *   npm run bench                      all benchmarks, two to three minutes
  *   npm run bench -- --quick           fewer samples, under a minute; long ones say that they were left out
  *   npm run bench -- hook-call events  only these; `--list` prints the names
  *
@@ -62,6 +62,8 @@ async function measure(name: string): Promise<Row[]> {
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'orchestry bench-')))
   const child = fork(join(import.meta.dirname, 'child.ts'), [name, dir, ...(options.quick ? ['--quick'] : [])], {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    // JSON has no infinity: something that never came would arrive as nothing.
+    serialization: 'advanced',
   })
   let rows: Row[] | undefined
   let complaint = ''

@@ -17,7 +17,7 @@ export const bench: Bench = {
       draining: [],
     })
     const urls = { ours: `${plane.url()}/shop/healthz`, other: `http://127.0.0.1:${replica.port}/healthz` }
-    const load = { rounds: context.isQuick ? 2 : 3, seconds: context.isQuick ? 1 : 2, connections: 32 }
+    const load = { rounds: context.isQuick ? 2 : 4, seconds: 1, connections: 32 }
     const { ratio, oursPerSecond, otherPerSecond, rounds } = await compare(urls, load)
     return [
       {

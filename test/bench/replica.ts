@@ -6,7 +6,11 @@ import { replicaServer } from '../support/sample-app.ts'
 import type { BenchContext } from './bench.ts'
 
 /** Starts a script that says in its first line on which ports it listens, separated by spaces at the end of the line. */
-export async function startServer({ after }: Pick<BenchContext, 'after'>, script: string, args: readonly string[] = []) {
+export async function startServer(
+  { after }: Pick<BenchContext, 'after'>,
+  script: string,
+  args: readonly string[] = [],
+) {
   const child = spawn(process.execPath, [...process.execArgv, script, ...args], {
     env: { PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -13,7 +13,7 @@ const hasTarget = ({ atMost, atLeast }: Figure) => atMost !== undefined || atLea
 
 /** Three digits that count; whole from 1,000 on. */
 export function renderNumber(value: number): string {
-  if (!Number.isFinite(value)) return String(value)
+  if (!Number.isFinite(value)) return String(value).replace('Infinity', '∞')
   const digits = Math.abs(value) >= 1000 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value) || 1)))
   return value.toLocaleString('en-US', { maximumFractionDigits: Math.min(digits, 3) })
 }

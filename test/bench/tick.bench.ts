@@ -15,8 +15,8 @@ import { createMemory } from '../../runtime/scaling/memory.ts'
 import { createTick } from '../../runtime/scaling/tick.ts'
 import { createLmdbStore } from '../../runtime/store/lmdb.ts'
 import { bundleGuest } from '../support/guest-bundle.ts'
-import { type Guest, hooksOf, openGuest, quietLog, startSandbox } from './guests.ts'
 import type { Bench, BenchContext, Row } from './bench.ts'
+import { type Guest, hooksOf, openGuest, quietLog, startSandbox } from './guests.ts'
 import { median, quantile } from './samples.ts'
 
 /** Each scaler follows its own metrics; all ask for the size that `cpuPercent` or `rps` names, so that a test can steer them. */
@@ -46,7 +46,7 @@ const specOf = (name: string) => ({
 export const bench: Bench = {
   async run(context) {
     const sandbox = await startSandbox(context)
-    const rows = await measure(context, sandbox, { apps: 1_000, ticks: context.isQuick ? 15 : 30, atMostMs: 50 })
+    const rows = await measure(context, sandbox, { apps: 1_000, ticks: context.isQuick ? 15 : 25, atMostMs: 50 })
     if (context.isQuick) return [...rows, { what: '10,000 apps × 3 scalers', missing: 'left out by --quick' }]
     return [...rows, ...(await measure(context, sandbox, { apps: 10_000, ticks: 4, atMostMs: 500 }))]
   },
@@ -92,7 +92,8 @@ async function buildWorld({ dir, after }: BenchContext, sandbox: Sandbox, count:
   const events = createEvents({ store, clock, log: quietLog })
   const decisionLog = createDecisionLog({ store, clock })
   const guests: Guest[] = []
-  for (const { name, metrics } of scalers) guests.push(await openGuest(sandbox, await bundleGuest(bodyOf(metrics), name)))
+  for (const { name, metrics } of scalers)
+    guests.push(await openGuest(sandbox, await bundleGuest(bodyOf(metrics), name)))
   let closing: Promise<void> | undefined
   const close = () => {
     closing ??= (async () => {
