@@ -12,6 +12,7 @@ describe('JSON from an untrusted process', () => {
     ['"[[[[[[[[[["', '[[[[[[[[[['],
     ['"\\"[[[[[["', '"[[[[[['],
     [deep(8), JSON.parse(deep(8))],
+    ['{"a\\u0041":"constructor","b":["prototype"]}', { aA: 'constructor', b: ['prototype'] }],
   ]
   for (const [text, value] of good) {
     test(`is read: ${text.slice(0, 40)}`, () => assert.deepEqual(parseUntrustedJson(text, 8), value))
@@ -25,12 +26,22 @@ describe('JSON from an untrusted process', () => {
     ['the key constructor, deep inside', '{"a":[{"constructor":1}]}'],
     ['the key prototype', '{"prototype":1}'],
     ['an escaped reserved key', '{"\\u005f_proto__":1}'],
+    ['a reserved key before white space', '{"constructor" \n\t: 1}'],
+    ['a reserved key after a value that only looks like one', '["prototype",{"prototype":1}]'],
+    ['a string without end', '{"constructor'],
     ['a half text', '{"a":'],
     ['nothing', ''],
   ]
   for (const [name, text] of bad) {
     test(`is refused: ${name}`, () => assert.throws(() => parseUntrustedJson(text, 8), UntrustedJsonError))
   }
+
+  test('takes one pass, also when a megabyte is nothing but escapes', () => {
+    const text = JSON.stringify({ ['\u0001'.repeat(80_000)]: ['\u0001'.repeat(80_000), '\\'.repeat(80_000)] })
+    const startedMs = performance.now()
+    parseUntrustedJson(text, 8)
+    assert.ok(performance.now() - startedMs < 500, `${performance.now() - startedMs} ms`)
+  })
 
   test('never touches Object.prototype', () => {
     assert.throws(() => parseUntrustedJson('{"__proto__":{"polluted":true}}', 8))
