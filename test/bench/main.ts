@@ -18,8 +18,11 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { processesNaming } from '../support/processes.ts'
+import { waitFor } from '../support/wait-for.ts'
 import type { Row } from './bench.ts'
 import { describeMachine } from './machine.ts'
+import { hasProc } from './processes.ts'
 import { renderSummary, renderTable } from './table.ts'
 
 /** In the order of the table. */
@@ -85,10 +88,14 @@ async function measure(name: string): Promise<Row[]> {
   }, patienceMs)
   interrupted.signal.addEventListener('abort', end, { once: true })
   try {
-    const [code] = (await once(child, 'close')) as [number | null]
+    const closed = once(child, 'close')
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+    if (code !== 0) await endLeftovers(dir)
+    await closed
     if (complaint !== '') process.stderr.write(complaint)
     if (rows !== undefined && code === 0) return rows
-    const missing = isLate ? `it did not end within ${patienceMs / 1000} s` : lastLine(complaint)
+    if (interrupted.signal.aborted) return [{ what: name, missing: 'it was interrupted' }]
+    const missing = isLate ? `it did not end within ${patienceMs / 1000} s` : (signal ?? lastLine(complaint))
     return [...(rows ?? []), { what: name, missing, isFault: true }]
   } finally {
     clearTimeout(patience)
@@ -98,8 +105,27 @@ async function measure(name: string): Promise<Row[]> {
   }
 }
 
+/** What a benchmark that was killed could not end itself: everything it starts names its folder. */
+async function endLeftovers(dir: string): Promise<void> {
+  if (!hasProc) return
+  const signalAll = (signal: NodeJS.Signals) => {
+    for (const { pid } of processesNaming(dir)) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+  }
+  signalAll('SIGTERM')
+  await waitFor(() => processesNaming(dir).length === 0, { timeoutMs: graceMs, everyMs: 50 }).catch(() =>
+    signalAll('SIGKILL'),
+  )
+}
+
 const lastLine = (text: string) =>
-  text.split('\n').find((line) => /^\w*Error\b/.test(line)) ?? text.trim().split('\n').at(-1) ?? 'it ended early'
+  text.split('\n').find((line) => /^\w*Error\b/.test(line)) ??
+  (text.trim().split('\n').at(-1) || 'it ended without a word')
 
 const startedMs = performance.now()
 const secondsSince = (fromMs: number) => ((performance.now() - fromMs) / 1000).toFixed(1)

@@ -46,7 +46,7 @@ const specOf = (name: string) => ({
 export const bench: Bench = {
   async run(context) {
     const sandbox = await startSandbox(context)
-    const rows = await measure(context, sandbox, { apps: 1_000, ticks: context.isQuick ? 15 : 25, atMostMs: 50 })
+    const rows = await measure(context, sandbox, { apps: 1_000, ticks: context.isQuick ? 10 : 25, atMostMs: 50 })
     if (context.isQuick) return [...rows, { what: '10,000 apps × 3 scalers', missing: 'left out by --quick' }]
     return [...rows, ...(await measure(context, sandbox, { apps: 10_000, ticks: 4, atMostMs: 500 }))]
   },
