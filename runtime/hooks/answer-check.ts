@@ -19,12 +19,17 @@ function checkerOf(kind: HookKind, fn: string): Checker {
   return checker
 }
 
+/** Characters of JSON up to which a wrong answer is looked through for what is wrong. */
+const lookedThrough = 4_096
+
 /** What is wrong with an answer, in words for its author; undefined when it fits. */
 export function problemOfAnswer(kind: HookKind, fn: string, value: unknown): string | undefined {
   const checker = checkerOf(kind, fn)
   if (checker.Check(value)) return undefined
   const shown = JSON.stringify(value) ?? String(value)
-  const error = checker.Errors(value).find(({ keyword }) => keyword !== 'boolean' && keyword !== 'anyOf')
+  // Finding the place takes far longer than finding that there is one, and how long is up to whoever answered.
+  const errors = shown.length > lookedThrough ? [] : checker.Errors(value)
+  const error = errors.find(({ keyword }) => keyword !== 'boolean' && keyword !== 'anyOf')
   const where = error === undefined ? '' : `${error.instancePath === '' ? 'it' : error.instancePath} ${error.message}; `
   return `${kind}.${fn} answered ${shown.length > 120 ? `${shown.slice(0, 120)}…` : shown}: ${where}see the hook's answer in the SDK`
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { hookKinds, hookTable } from '@orchestry/sdk'
 import { systemClock } from '../../runtime/clock.ts'
+import { problemOfAnswer } from '../../runtime/hooks/answer-check.ts'
 import { type BlamedIncident, createCaller } from '../../runtime/hooks/caller.ts'
 import { createHooks } from '../../runtime/hooks/disciplines.ts'
 import type { Answer, Hooks } from '../../runtime/hooks/hooks.ts'
@@ -140,6 +141,13 @@ describe('calling plugins', () => {
     }
     assert.ok(incidents.length > 0 && incidents.every((incident) => incident.plugin === 'bad'))
     assert.equal(new Set(incidents.map((incident) => incident.message)).size, incidents.length, 'no complaint twice')
+  })
+
+  test('tells in no time that a large answer is wrong, however wrong it is', () => {
+    const wrong = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`k${index}`, 0]))
+    const startedMs = performance.now()
+    assert.match(problemOfAnswer('scaler', 'decide', wrong) ?? '', /scaler\.decide answered \{"k0":0/)
+    assert.ok(performance.now() - startedMs < 500, `${performance.now() - startedMs} ms`)
   })
 
   test('opens the breaker of a plugin that always fails, and of no other', async (t) => {
