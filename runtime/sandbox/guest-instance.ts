@@ -37,7 +37,8 @@ export interface GuestInstance extends SandboxInstance {
   refuse(reason: string): void
   onPending(id: number): void
   onHostCall(message: Extract<FromGuest, { op: 'host' }>, argumentsJson: string): boolean
-  onBeat(heapBytes: number, cpuMs: number): void
+  /** Whether the isolate should be replaced now: it is idle, and above its quota. */
+  onBeat(heapBytes: number, cpuMs: number): boolean
 }
 
 interface Waiting {
@@ -50,6 +51,8 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
   let isOpen = false
   let isDisposed = false
   let isOpenedBefore = false
+  /** Counts the isolates: each numbers its host calls from the beginning, so an answer must find the one that asked. */
+  let isolate = 0
   let running = 0
   const queue: Waiting[] = []
   /** By request id: what the host knows of each hook call that is under way. */
@@ -142,6 +145,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
 
   async function answerHostCall(request: number, operation: string, argumentsJson: string, invocation: Invocation) {
     const target = channel
+    const asker = isolate
     let isOk = true
     let body: string
     try {
@@ -159,7 +163,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       const code = thrown instanceof OrchestryError ? codeOf(thrown) : 'ORC_CAPABILITY_FAILED'
       body = JSON.stringify({ code, message })
     }
-    if (request === 0 || channel !== target) return
+    if (request === 0 || channel !== target || isolate !== asker) return
     target?.process.send({ op: 'settle', instance: options.name, request, isOk, nowMs: clock.now() }, body)
   }
 
@@ -169,6 +173,8 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     async attach(given) {
       if (isOpenedBefore) options.onReopen?.()
       isOpenedBefore = true
+      isOpen = false
+      isolate += 1
       channel = given
       cpuOfThisIsolateMs = 0
       const { process, requests } = given
@@ -264,11 +270,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       usage.cpuMs += Math.max(0, cpuMs - cpuOfThisIsolateMs)
       cpuOfThisIsolateMs = cpuMs
       // Above its quota, but below the engine's own limit: a new isolate is cheap, and a leak never reaches the limit.
-      if (usage.heapMb > quota.memoryMb && isOpen && underWay.size === 0 && channel !== undefined) {
-        const target = channel
-        isOpen = false
-        void this.attach(target)
-      }
+      return usage.heapMb > quota.memoryMb && isOpen && underWay.size === 0
     },
 
     usage: (): InstanceUsage => ({ ...usage }),
@@ -276,15 +278,16 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     async dispose() {
       if (isDisposed) return
       isDisposed = true
-      const target = channel
-      if (target !== undefined && isOpen) {
+      const target = isOpen ? channel : undefined
+      // What still waits would come to an isolate that is gone.
+      isOpen = false
+      this.refuse('the plugin instance was closed')
+      if (target !== undefined) {
         await send(['null'], { hook: 'lifecycle', function: 'dispose', per: 'call', timeoutMs: quota.startMs })
         await target.requests.ask({ instance: options.name, hook: 'close' }, quota.startMs, (id) => {
           target.process.send({ op: 'close', id, instance: options.name })
         })
       }
-      isOpen = false
-      this.refuse('the plugin instance was closed')
     },
   }
 }

@@ -1,6 +1,6 @@
 /** One plugin version: the process it has now, the instances that live in it, and what happens when it dies. */
 import type { Clock } from '../clock.ts'
-import { type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
+import { codeOf, type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
 import type { EffectiveLimits } from '../limits.ts'
 import type { Log } from '../log.ts'
 import { type Channel, createGuestInstance, type GuestInstance } from './guest-instance.ts'
@@ -56,6 +56,10 @@ export async function createPluginSandbox(deps: {
 
   async function connect(): Promise<Channel> {
     const process = await spares.take(limits.jit)
+    if (state === 'closed') {
+      process.kill('its plugin was closed')
+      throw new OrchestryError('ORC_HOOK_NOT_SERVING', `${bundle.plugin} was closed`)
+    }
     const requests = createRequests((purpose, timeoutMs) =>
       discard('ORC_SANDBOX_TIMEOUT', `no answer within ${timeoutMs} ms`, purpose),
     )
@@ -70,7 +74,16 @@ export async function createPluginSandbox(deps: {
     return connected
   }
 
-  function onMessage({ requests }: Channel, message: FromGuest, body: string): void {
+  /** A new isolate in the same process; when it cannot be had, in a new one. */
+  async function recycle(instance: GuestInstance, connected: Channel): Promise<void> {
+    const reply = await instance.attach(connected)
+    if (!reply.ok && channel === connected) {
+      discard(reply.code, reply.message, { instance: instance.name, hook: 'activate' })
+    }
+  }
+
+  function onMessage(connected: Channel, message: FromGuest, body: string): void {
+    const { requests } = connected
     switch (message.op) {
       case 'ready':
         return
@@ -102,7 +115,10 @@ export async function createPluginSandbox(deps: {
         return
       }
       case 'beat':
-        for (const [name, heapBytes, cpuMs] of message.isolates) instances.get(name)?.onBeat(heapBytes, cpuMs)
+        for (const [name, heapBytes, cpuMs] of message.isolates) {
+          const instance = instances.get(name)
+          if (instance?.onBeat(heapBytes, cpuMs)) void recycle(instance, connected)
+        }
     }
   }
 
@@ -113,9 +129,10 @@ export async function createPluginSandbox(deps: {
     const purpose = culprit?.purpose ?? dead.requests.oldest() ?? {}
     for (const instance of instances.values()) instance.detach()
     dead.requests.failAll(code, death.message)
-    if (state === 'closed') return
-    report(culprit?.code ?? code, culprit?.message ?? death.message, purpose)
-    if (state === 'starting') return
+    if (state !== 'closed' || culprit !== undefined) {
+      report(culprit?.code ?? code, culprit?.message ?? death.message, purpose)
+    }
+    if (state === 'closed' || state === 'starting') return
     deathsMs.push(clock.now())
     scheduleRestart()
   }
@@ -142,15 +159,11 @@ export async function createPluginSandbox(deps: {
       if (channel === connected) become('serving')
     } catch (thrown) {
       log.warn({ plugin: bundle.plugin, why: messageOf(thrown) }, 'a plugin could not be restarted')
-      const failed = channel
-      channel = undefined
-      failed?.process.kill(messageOf(thrown))
-      for (const instance of instances.values()) instance.detach()
-      // `close` may have come while we waited.
-      if (state !== ('closed' as SandboxState)) {
-        deathsMs.push(clock.now())
-        scheduleRestart()
-      }
+      // While the process lives, its death is what counts; one that never came to be has no death.
+      if (channel !== undefined) return discard(codeOf(thrown), messageOf(thrown), { hook: 'activate' })
+      if (codeOf(thrown) !== 'ORC_SANDBOX_UNAVAILABLE' || state !== 'restarting') return
+      deathsMs.push(clock.now())
+      scheduleRestart()
     }
   }
 
@@ -162,8 +175,8 @@ export async function createPluginSandbox(deps: {
       const memoryMb = process.memoryMb()
       if (memoryMb > budgetMb * 1.5) {
         const message = `its process used ${Math.round(memoryMb)} MB, at most ${Math.round(budgetMb * 1.5)} are allowed`
-        requests.failAll('ORC_SANDBOX_OUT_OF_MEMORY', message)
         discard('ORC_SANDBOX_OUT_OF_MEMORY', message, requests.oldest() ?? {})
+        requests.failAll('ORC_SANDBOX_OUT_OF_MEMORY', message)
       }
     }
     if (performance.now() - process.lastHeardMs > silenceMs && !isHostBehind()) {
@@ -182,9 +195,16 @@ export async function createPluginSandbox(deps: {
     lastWatchMs = performance.now()
   })
 
+  /** While it restarts there is nothing to ask: a second process beside the one that is coming would never end. */
+  async function present(): Promise<Channel> {
+    if (channel !== undefined) return channel
+    if (state === 'starting') return connect()
+    throw new OrchestryError('ORC_HOOK_NOT_SERVING', `${bundle.plugin} is ${state}; nothing was asked of it`)
+  }
+
   /** Questions that need no grant: asked of an isolate made for each. */
   async function askOnce(send: (id: number, process: SandboxProcess) => void): Promise<unknown> {
-    const { process, requests } = channel ?? (await connect())
+    const { process, requests } = await present()
     const reply = await expectOk(requests.ask({ hook: 'load' }, limits.startMs, (id) => send(id, process)))
     const [slot] = readSlots(reply, 1)
     if (slot?.ok) return slot.value
@@ -192,7 +212,22 @@ export async function createPluginSandbox(deps: {
     throw new OrchestryError('ORC_PLUGIN_ACTIVATE_FAILED', `${bundle.plugin}: ${slot?.message ?? 'no answer'}${where}`)
   }
 
-  await connect()
+  let closing: Promise<void> | undefined
+  async function close(): Promise<void> {
+    // From here on nothing is restarted, also not when the plugin's own `dispose` never ends.
+    become('closed')
+    cancelRestart()
+    await Promise.allSettled([...instances.values()].map((instance) => instance.dispose()))
+    stopWatching()
+    channel?.process.kill('it was closed')
+  }
+
+  try {
+    await connect()
+  } catch (thrown) {
+    stopWatching()
+    throw thrown
+  }
 
   return {
     get state() {
@@ -220,7 +255,7 @@ export async function createPluginSandbox(deps: {
     },
 
     async open(options) {
-      const connected = channel ?? (await connect())
+      const connected = await present()
       const instance = createGuestInstance(options, limits, clock)
       instances.set(options.name, instance)
       const reply = await instance.attach(connected)
@@ -254,15 +289,7 @@ export async function createPluginSandbox(deps: {
       stateListeners.add(listener)
       return () => stateListeners.delete(listener)
     },
-    async close() {
-      if (state === 'closed') return
-      await Promise.allSettled([...instances.values()].map((instance) => instance.dispose()))
-      become('closed')
-      stopWatching()
-      cancelRestart()
-      for (const instance of instances.values()) instance.refuse('the plugin was closed')
-      channel?.process.kill('it was closed')
-    },
+    close: () => (closing ??= close()),
   }
 }
 

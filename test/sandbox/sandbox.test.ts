@@ -396,6 +396,98 @@ describe('a sandbox process that is killed', () => {
   })
 })
 
+describe('a plugin whose process or isolate is replaced', () => {
+  const leak = 'globalThis.kept ??= []; for (let i = 0; i < 450_000; i++) globalThis.kept.push({ i })'
+
+  test('never gets an answer that the isolate before it asked for', async (t) => {
+    const slow = Promise.withResolvers<void>()
+    const { instance, plugin } = await open(
+      t,
+      `async decide({ app, ctx }) {
+        if (app.name === 'leave') { void ctx.kv.get('old'); ${leak}; return { replicas: 1, reason: 'left' } }
+        return { replicas: 1, reason: globalThis.kept === undefined ? await ctx.kv.get('new') : 'not replaced' }
+      }`,
+      {
+        bindings: { kv: 'kv' },
+        async onHostCall(_operation, args) {
+          if (args === '["old"]') await slow.promise
+          else setTimeout(slow.resolve, 20)
+          if (args === '["new"]') await new Promise((resolve) => setTimeout(resolve, 120))
+          return args
+        },
+      },
+    )
+    await instance.call([item('leave')], { ...decide, timeoutMs: 2_000 })
+    const answer = await waitFor(
+      async () => {
+        const [given] = await instance.call([item('ask')], { ...decide, timeoutMs: 2_000 })
+        return given?.ok && (given.value as { reason: unknown }).reason !== 'not replaced' ? given.value : undefined
+      },
+      { timeoutMs: 10_000, everyMs: 20, what: 'the isolate to be replaced' },
+    )
+    assert.deepEqual(answer, { replicas: 1, reason: ['new'] })
+    assert.equal(plugin.restarts, 0)
+  })
+
+  test('gets a new process when its new isolate does not come up', async (t) => {
+    let activations = 0
+    const { instance, plugin, incidents } = await open(
+      t,
+      `decide({ app }) { if (app.name === 'leak') { ${leak} } return { replicas: 1, reason: 'r' } }`,
+      {
+        more: `async activate(ctx) { if ((await ctx.kv.get('turn')) === 2) throw new Error('not this time') }`,
+        bindings: { kv: 'kv' },
+        onHostCall: async () => {
+          activations += 1
+          return String(activations)
+        },
+      },
+    )
+    await instance.call([item('leak')], { ...decide, timeoutMs: 2_000 })
+    await waitFor(() => plugin.restarts === 1 && plugin.state === 'serving', { timeoutMs: 10_000, what: 'a restart' })
+    assert.match(incidents[0]?.message ?? '', /not this time/)
+    const [answer] = await instance.call([item('x')], decide)
+    assert.ok(answer?.ok, JSON.stringify(answer))
+  })
+
+  test('that dies while it restarts has died once, not twice', async (t) => {
+    let activations = 0
+    const { plugin } = await open(t, `decide: () => ({ replicas: 1, reason: 'r' })`, {
+      more: `async activate(ctx) { await ctx.kv.get('turn') }`,
+      bindings: { kv: 'kv' },
+      async onHostCall() {
+        activations += 1
+        if (activations > 1 && plugin.pid !== undefined) process.kill(-plugin.pid, 'SIGKILL')
+        return '1'
+      },
+    })
+    process.kill(-(plugin.pid as number), 'SIGKILL')
+    await waitFor(() => plugin.state === 'quarantined', { timeoutMs: 15_000, what: 'the quarantine' })
+    assert.equal(plugin.restarts, 4, 'the fifth death is the last')
+  })
+
+  test('and closed meanwhile leaves no process, and runs nothing more', async (t) => {
+    let activations = 0
+    const { plugin, instance } = await open(t, `decide: () => ({ replicas: 1, reason: 'r' })`, {
+      more: `async activate(ctx) { await ctx.kv.get('turn') }, dispose() { for (;;); }`,
+      bindings: { kv: 'kv' },
+      onHostCall: async () => {
+        activations += 1
+        return String(activations)
+      },
+    })
+    const pid = plugin.pid as number
+    await plugin.close()
+    await waitFor(() => !isAlive(pid), { what: 'a process whose dispose never ends to be killed' })
+    assert.equal(plugin.restarts, 0)
+    assert.equal(activations, 1)
+    const [late] = await instance.call([item('x')], decide)
+    assert.ok(late !== undefined && !late.ok && late.code === 'ORC_HOOK_NOT_SERVING')
+    await assert.rejects(plugin.describe(), { code: 'ORC_HOOK_NOT_SERVING' })
+    assert.equal(plugin.pid, undefined)
+  })
+})
+
 describe('a plugin that cannot start', () => {
   const broken: [string, string, RegExp][] = [
     ['throws at its top level', `scaler: (() => { throw new Error('top level') })()`, /top level/],
