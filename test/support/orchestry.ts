@@ -5,6 +5,9 @@ import { removeDir, tempDir } from './temp-dir.ts'
 import { waitFor } from './wait-for.ts'
 
 const launcher = fileURLToPath(new URL('../../runtime/cli/orchestry.js', import.meta.url))
+/** The program and its first arguments; an installed package has its own. */
+type Command = readonly [string, ...string[]]
+const fromSource: Command = [process.execPath, launcher]
 
 export interface CliResult {
   readonly code: number | null
@@ -31,9 +34,13 @@ export interface RunningOrchestry {
 
 type Cleanup = { after(run: () => Promise<void>): void }
 
-export function runCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CliResult> {
+export function runCli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  [program, ...first]: Command = fromSource,
+): Promise<CliResult> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [launcher, ...args], {
+    const child = spawn(program, [...first, ...args], {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -51,12 +58,14 @@ export function runCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Pr
  */
 export async function startOrchestry(
   test: Cleanup,
-  options: { dataDir?: string; args?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  options: { dataDir?: string; args?: readonly string[]; env?: NodeJS.ProcessEnv; command?: Command } = {},
 ): Promise<RunningOrchestry> {
+  const command = options.command ?? fromSource
+  const [program, ...first] = command
   const dataDir = options.dataDir ?? (await tempDir())
   const startedMs = performance.now()
   const args = ['serve', '--port', '0', '--proxy-port', '0', '--data-dir', dataDir, ...(options.args ?? [])]
-  const child: ChildProcess = spawn(process.execPath, [launcher, ...args], {
+  const child: ChildProcess = spawn(program, [...first, ...args], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -102,7 +111,7 @@ export async function startOrchestry(
       if (!response.ok) throw new Error(`${init.method ?? 'GET'} ${path}: ${response.status} ${text}`)
       return (text === '' ? undefined : JSON.parse(text)) as T
     },
-    cli: (...cliArgs) => runCli(cliArgs, { ORCHESTRY_URL: url }),
+    cli: (...cliArgs) => runCli(cliArgs, { ...options.env, ORCHESTRY_URL: url }, command),
     stop,
     async kill() {
       child.kill('SIGKILL')
