@@ -41,6 +41,9 @@ import { createDecisionLog } from './scaling/decision-log.ts'
 import { createScaling } from './scaling/scaling.ts'
 import { createLmdbStore } from './store/lmdb.ts'
 
+/** Replicas that ended by themselves whose output is shown with that of the running ones. */
+const endedWithLogs = 3
+
 export interface Host {
   readonly url: string
   /** Where apps' traffic comes in. */
@@ -218,11 +221,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       clock,
       log,
       readiness: () => {
-        const problems = [
-          ...(isStarted ? [] : ['Orchestry is starting']),
-          ...[dataplane.problem()].filter((problem) => problem !== undefined),
-          ...servingProblems(),
-        ]
+        const problems = [...(isStarted ? [] : ['Orchestry is starting']), ...proxyProblems(), ...servingProblems()]
         return { ok: problems.length === 0, problems }
       },
     })
@@ -233,8 +232,22 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       const driver = drivers.get(record.app.driver)
       if (driver === undefined) return []
       if (options.instance !== undefined) return driver.logs(options.instance, { lines: options.lines })
-      const ids = reconciler.instances(app).map(({ id }) => id)
-      return (await Promise.all(ids.map((id) => driver.logs(id, { lines: options.lines })))).flat()
+      const running = reconciler.instances(app).map(({ id }) => id)
+      const exits = await events.list({ app, type: 'instance.exited', limit: endedWithLogs })
+      const ended = exits.map(({ data }) => String(data?.instance)).filter((id) => !running.includes(id))
+      // Of one that ended, the driver may have forgotten the output by now.
+      const ofEnded = ended.map((id) => driver.logs(id, { lines: options.lines }).catch((): LogLine[] => []))
+      const ofRunning = running.map((id) => driver.logs(id, { lines: options.lines }))
+      return (await Promise.all([...ofEnded, ...ofRunning])).flat()
+    }
+
+    function proxyProblems(): string[] {
+      const problem = dataplane.problem()
+      return problem === undefined
+        ? []
+        : [
+            `The embedded proxy, which takes the traffic of apps, does not run: ${problem}. It is started again and again.`,
+          ]
     }
 
     function servingProblems(): string[] {
