@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { defaults } from '../../runtime/apps/defaults.ts'
 import { appSpec } from '../support/app-spec.ts'
 import { startLoad } from '../support/steady-load.ts'
-import type { Bench, Row } from './bench.ts'
+import type { Bench, BenchContext, Row } from './bench.ts'
 import { findBuiltin } from './builtins.ts'
 import { startWatched, type Watched } from './rotation.ts'
 
@@ -24,11 +24,15 @@ export const bench: Bench = {
     if (missing.length > 0) return [{ what, missing: `not there: ${missing.join(', ')}` }]
     const watched = await startWatched(context)
     // At the same time, because the longer window must be full of quiet first; the short one is done by then.
-    return await Promise.all([step(watched, what, 'usual', usual), step(watched, what, 'short', short)])
+    return await Promise.all([
+      step(context, watched, what, 'usual', usual),
+      step(context, watched, what, 'short', short),
+    ])
   },
 }
 
 async function step(
+  context: BenchContext,
   { orchestry, until }: Watched,
   title: string,
   app: string,
@@ -41,9 +45,9 @@ async function step(
   await orchestry.api('/api/v1/apps', { method: 'POST', body })
   await until(app, (ids) => ids.length > 0)
   const url = `${orchestry.proxyUrl}/${app}/`
-  const quiet = startLoad(url, before)
+  const quiet = startLoad(context, url, before)
   await sleep((windowSeconds + 1) * 1000)
-  const rush = startLoad(url, after - before)
+  const rush = startLoad(context, url, after - before)
   const tookMs = await until(app, (ids) => ids.length >= enough, { timeoutMs: patienceMs }).catch(
     () => Number.POSITIVE_INFINITY,
   )

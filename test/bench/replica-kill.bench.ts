@@ -25,7 +25,7 @@ export const bench: Bench = {
     // Younger ones are taken for a failing app when they die, and wait longer each time.
     await sleep(provenMs + 500)
     const { instances } = await orchestry.api<{ instances: InstanceRow[] }>(`/api/v1/apps/${app}/instances`)
-    const load = startLoad(`${orchestry.proxyUrl}/${app}/`, requestsPerSecond)
+    const load = startLoad(context, `${orchestry.proxyUrl}/${app}/`, requestsPerSecond)
     const outMs: number[] = []
     const replacedMs: number[] = []
     for (const { id, pid } of instances) {

@@ -22,10 +22,10 @@ describe('process driver: logs', () => {
     const machine = await openDriver(t)
     const { driver } = machine
     await driver.list()
-    // Tens of megabytes a second for three seconds, numbered so that the newest can be told.
+    // Up to a hundred megabytes a second, for three seconds or more on a slow machine, numbered so that the newest can be told.
     const source = `
       const fs = require('node:fs'); const end = Date.now() + 3000; let n = 0
-      while (Date.now() < end) {
+      while (Date.now() < end || n < 1_000_000) {
         let block = ''
         for (let i = 0; i < 10_000; i++) block += 'line ' + n++ + ' ' + 'x'.repeat(90) + '\\n'
         fs.writeSync(1, block)

@@ -365,8 +365,9 @@ describe('a sandbox process that is killed', () => {
     const { instance, plugin, incidents } = await open(t, `decide: () => ({ replicas: 1, reason: 'r' })`)
     for (let death = 0; death < 5; death += 1) {
       const pid = await waitFor(() => (plugin.state === 'serving' ? plugin.pid : undefined), { timeoutMs: 10_000 })
+      const told = incidents.length
       process.kill(-pid, 'SIGKILL')
-      await waitFor(() => plugin.state !== 'serving')
+      await waitFor(() => incidents.length > told, { what: 'the death to be told' })
     }
     assert.equal(plugin.state, 'quarantined')
     const [refused] = await instance.call([item('x')], decide)

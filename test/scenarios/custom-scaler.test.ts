@@ -55,7 +55,7 @@ test('a custom scaler decides for its app; looping, throwing, nonsense and eatin
   }
 
   await install('return { replicas: config.size, reason: `I like ${config.size}` }', '1.0.0')
-  const scaling = { minReplicas: 1, maxReplicas: 5, scalers: ['my-scaler'], cooldownSeconds: { out: 0, in: 0 } }
+  const scaling = { minReplicas: 1, maxReplicas: 5, scalers: ['my-scaler'], cooldownSeconds: 0, windowSeconds: 2 }
   const quick = { ...scaling, behavior: { scaleIn: { stabilizationWindowSeconds: 0 } } }
   await orchestry.api('/api/v1/apps', { method: 'POST', body: appSpec('mine', { scaling: quick }) })
   const bystander = { targets: { rpsPerReplica: 100 }, windowSeconds: 2, cooldownSeconds: 0 }
@@ -71,7 +71,7 @@ test('a custom scaler decides for its app; looping, throwing, nonsense and eatin
   const why = await orchestry.cli('why', 'mine')
   assert.match(why.stdout, /my-scaler/)
   await waitFor(async () => (await fetch(`${orchestry.proxyUrl}/other/`)).ok, { timeoutMs: 10_000 })
-  const load = startLoad(`${orchestry.proxyUrl}/other/`, 20)
+  const load = startLoad(t, `${orchestry.proxyUrl}/other/`, 20)
 
   const wrongs: [string, string, string, RegExp][] = [
     ['loops for ever', 'for (;;);', '1.1.0', /TIMEOUT|NOT_SERVING|QUARANTINED/],
@@ -116,10 +116,13 @@ test('a custom scaler decides for its app; looping, throwing, nonsense and eatin
   }
 
   await install('return { replicas: 2, reason: `mended` }', '2.0.0')
-  await waitFor(async () => (await statusOf(orchestry, 'mine')).serving === 2, {
-    timeoutMs: 20_000,
-    what: 'the mended scaler to scale in',
-  })
+  await waitFor(
+    async () => {
+      if ((await statusOf(orchestry, 'mine')).serving === 2) return true
+      throw new Error(JSON.stringify(await latest(orchestry, 'mine')))
+    },
+    { timeoutMs: 30_000, what: 'the mended scaler to scale in' },
+  )
   const { failures, sent } = await load.stop()
   assert.ok(sent > 100)
   assert.deepEqual(failures, [], 'the other app never noticed')

@@ -21,7 +21,7 @@ test('a killed replica leaves the rotation at once and is replaced; requests are
   const orchestry = await startOrchestry(t)
   await orchestry.api('/api/v1/apps', { method: 'POST', body: appSpec('web', inThree) })
   await serving(orchestry, 'web', 3)
-  const load = startLoad(`${orchestry.proxyUrl}/web/`, 100)
+  const load = startLoad(t, `${orchestry.proxyUrl}/web/`, 100)
   await waitFor(() => load.sent() > 100)
   const [victim] = await instancesOf(orchestry, 'web')
   const killedMs = performance.now()
@@ -48,7 +48,7 @@ test('a killed sandbox host is replaced: its plugin serves on, the others never 
   const orchestry = await startOrchestry(t)
   await orchestry.api('/api/v1/apps', { method: 'POST', body: appSpec('web', inThree) })
   await serving(orchestry, 'web', 3)
-  const load = startLoad(`${orchestry.proxyUrl}/web/`, 50)
+  const load = startLoad(t, `${orchestry.proxyUrl}/web/`, 50)
   type Plugin = { id: string; pid: number; restarts: number; state: string }
   const plugins = async () => (await orchestry.api<{ plugins: Plugin[] }>('/api/v1/plugins')).plugins
   for (const { id, pid } of await plugins()) {
@@ -86,7 +86,7 @@ test('a killed Orchestry: traffic goes on, the next one adopts every replica and
   await serving(first, 'web', 3)
   await serving(first, 'two', 2)
   const before = (await instancesOf(first, 'web')).map(({ pid }) => pid).sort()
-  const load = startLoad(`${first.proxyUrl}/web/`, 100)
+  const load = startLoad(t, `${first.proxyUrl}/web/`, 100)
   await waitFor(() => load.sent() > 50)
   await first.kill()
   await waitFor(() => processesNaming(dataDir).every(({ command }) => !command.includes('sandbox-host')), {
@@ -124,7 +124,7 @@ test('asked to keep: replicas and proxy go on without it and belong to the next 
   await first.api('/api/v1/apps', { method: 'POST', body: appSpec('web', inThree) })
   await serving(first, 'web', 3)
   const before = (await instancesOf(first, 'web')).map(({ pid }) => pid).sort()
-  const load = startLoad(`${first.proxyUrl}/web/`, 50)
+  const load = startLoad(t, `${first.proxyUrl}/web/`, 50)
   assert.equal(await first.stop(), 0, first.output())
   await waitFor(() => load.sent() > 50)
   const second = await startOrchestry(t, { dataDir, args: ['--proxy-port', new URL(first.proxyUrl).port] })

@@ -13,7 +13,12 @@ export interface SteadyLoad {
   stop(): Promise<LoadResult>
 }
 
-export function startLoad(url: string, requestsPerSecond: number): SteadyLoad {
+/** Ends with the test at the latest, also when the test fails before it stopped it. */
+export function startLoad(
+  test: { after(run: () => Promise<void>): void },
+  url: string,
+  requestsPerSecond: number,
+): SteadyLoad {
   const agent = new Agent({ connections: 16, pipelining: 1 })
   const failures: { atMs: number; what: string }[] = []
   const open = new Set<Promise<void>>()
@@ -43,13 +48,18 @@ export function startLoad(url: string, requestsPerSecond: number): SteadyLoad {
     open.add(running)
   }, 1_000 / requestsPerSecond)
 
-  return {
-    sent: () => sent,
-    async stop() {
+  let stopped: Promise<LoadResult> | undefined
+  const stop = () => {
+    stopped ??= (async () => {
       clearInterval(timer)
       await Promise.all(open)
       await agent.close()
       return { sent, failures, longestGapMs }
-    },
+    })()
+    return stopped
   }
+  test.after(async () => {
+    await stop()
+  })
+  return { sent: () => sent, stop }
 }
