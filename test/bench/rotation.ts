@@ -26,7 +26,8 @@ export async function startWatched(context: BenchContext): Promise<Watched> {
     inRotation,
     async until(app, isIt, options = {}) {
       const startedMs = performance.now()
-      await waitFor(async () => isIt(await inRotation(app)), { timeoutMs: 20_000, everyMs: 5, ...options })
+      const usual = { timeoutMs: 20_000, everyMs: 5, what: `the replicas of ${app} in rotation to be as wanted` }
+      await waitFor(async () => isIt(await inRotation(app)), { ...usual, ...options })
       return performance.now() - startedMs
     },
   }
