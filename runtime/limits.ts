@@ -49,6 +49,8 @@ export const limits = {
   bundleBytes: 2 * 1024 * 1024,
   /** Largest frame a sandbox host may send; ours may be as large as a bundle needs. */
   frameFromGuestBytes: 1024 * 1024 + 64 * 1024,
+  /** Of it, the guest's own text. */
+  bodyFromGuestBytes: 1024 * 1024,
   frameToGuestBytes: 4 * 1024 * 1024,
   framesInFlight: 64,
   jsonDepth: 32,

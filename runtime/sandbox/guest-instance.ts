@@ -84,6 +84,11 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     const target = channel
     if (target === undefined) return failAll(items.length, 'the plugin is not serving', 'ORC_HOOK_NOT_SERVING')
     const body = `[${items.join(',')}]`
+    const bodyBytes = Buffer.byteLength(body)
+    if (bodyBytes > limits.frameToGuestBytes) {
+      const message = `${bodyBytes} bytes to hand over; ${limits.frameToGuestBytes} are the most for one call`
+      return failAll(items.length, message, 'ORC_HOOK_OVERLOADED')
+    }
     const startedMs = clock.monotonic()
     let id = 0
     running += 1
@@ -245,17 +250,8 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
 
     onHostCall({ call, request, operation }, argumentsJson) {
       const invocation = underWay.get(call)
-      if (invocation === undefined) {
-        // The hook call it belongs to has been answered: nobody may act in its name any more.
-        const body = JSON.stringify({ code: 'ORC_CAPABILITY_DENIED', message: `${operation}: its hook call is over` })
-        if (request !== 0) {
-          channel?.process.send(
-            { op: 'settle', instance: options.name, request, isOk: false, nowMs: clock.now() },
-            body,
-          )
-        }
-        return true
-      }
+      // The bootstrap lets nobody act in the name of a call that was answered: this is not our bootstrap, or a flood.
+      if (invocation === undefined) return false
       invocation.hostCalls += 1
       usage.hostCalls += 1
       // The bootstrap counts too and would have refused; a process that goes on is not running our bootstrap.

@@ -110,7 +110,12 @@ export async function createPluginSandbox(deps: {
       case 'host': {
         const isAllowed = instances.get(message.instance)?.onHostCall(message, body) ?? false
         if (!isAllowed) {
-          discard('ORC_SANDBOX_PROTOCOL', `more host calls than granted (${message.operation})`, {}, 'violation')
+          discard(
+            'ORC_SANDBOX_PROTOCOL',
+            `a host call out of turn, or one too many (${message.operation})`,
+            {},
+            'violation',
+          )
         }
         return
       }

@@ -41,6 +41,10 @@ export interface SandboxProcess {
 
 const maxWaitingBytes = 16 * 1024 * 1024
 const maxStderrBytes = 64 * 1024
+const readyMs = 10_000
+/** Frames that answer nothing: a beat every 100 ms, and one for each message of ours; so many more are no flood yet. */
+const leastBeatMs = 50
+const spareFrames = 100
 
 export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log: Log): SandboxProcess {
   const flags = [
@@ -69,6 +73,9 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
   let isExited = false
   let lastHeardMs = performance.now()
   let noise = ''
+  const startedMs = performance.now()
+  let unaskedFrames = 0
+  let sentFrames = 0
   let onMessage: (message: FromGuest, body: string) => void = () => {}
   let onDeath: (death: Death) => void = () => {}
   let becomeReady: () => void = () => {}
@@ -77,7 +84,8 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
     becomeReady = resolve
     failToStart = reject
   })
-  ready.catch(() => {})
+  const patience = setTimeout(() => kill(`it was not ready within ${readyMs / 1000} s`), readyMs).unref()
+  void ready.catch(() => {}).then(() => clearTimeout(patience))
 
   const kill = (message: string, cause: Death['cause'] = 'killed') => {
     death ??= { cause, message }
@@ -91,17 +99,21 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
 
   const collect = (stream: Readable) =>
     stream.on('data', (chunk: Buffer) => {
-      if (noise.length < maxStderrBytes) noise += chunk.toString('latin1')
+      noise += chunk.toString('latin1')
+      // Nothing of ours writes that much; reading on would be work for us at the pace of whoever does.
+      if (noise.length > maxStderrBytes) stream.destroy()
     })
   collect(child.stdout as Readable)
   collect(child.stderr as Readable)
 
   channel.on('data', (chunk: Buffer) => {
     if (death !== undefined) return
-    lastHeardMs = performance.now()
     try {
       for (const frame of reader.push(chunk)) {
+        if (isOver()) return
         const message = parseFromGuest(frame.header)
+        lastHeardMs = performance.now()
+        countUnasked(message)
         if (message.op === 'ready') becomeReady()
         else onMessage(message, frame.body)
       }
@@ -109,6 +121,16 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
       kill(messageOf(thrown), 'violation')
     }
   })
+  /** Any frame can end its life, and those behind it in the same chunk are not heard any more. */
+  const isOver = () => death !== undefined
+
+  function countUnasked({ op }: FromGuest): void {
+    if (op === 'result' || op === 'host') return
+    unaskedFrames += 1
+    const allowed = spareFrames + sentFrames + (lastHeardMs - startedMs) / leastBeatMs
+    if (unaskedFrames > allowed) throw new Error(`${unaskedFrames} frames that nobody asked for`)
+  }
+
   child.on('error', (error) => end(`it could not be started: ${error.message}`))
   child.on('exit', (code, signal) => end(signal === null ? `exit code ${code}` : `signal ${signal}`))
 
@@ -148,6 +170,7 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
     memoryMb: () => residentMb(pid),
     send(message, body = '') {
       if (death !== undefined || isExited) return
+      sentFrames += 1
       channel.write(encodeFrame(JSON.stringify(message), body))
       if (channel.writableLength > maxWaitingBytes) kill('it does not read its channel', 'violation')
     },

@@ -4,6 +4,8 @@ import { limits } from '../limits.ts'
 import { parseUntrustedJson } from './json.ts'
 import type { GuestAnswer } from './sandbox.ts'
 
+/** The bootstrap keeps to it; who does not is cut short. */
+const maxWords = 500
 const place = / \((plugin\.js:\d+:\d+)\)$/
 
 export function readSlots(body: string, count: number): GuestAnswer[] {
@@ -27,8 +29,9 @@ function toAnswer(slot: unknown): GuestAnswer {
   if (Array.isArray(slot) && slot.length === 2) {
     if (slot[0] === 1) return { ok: true, value: slot[1] }
     if (slot[0] === 0 && typeof slot[1] === 'string') {
-      const line = place.exec(slot[1])?.[1]
-      const message = slot[1].replace(place, '')
+      const words = slot[1].slice(0, maxWords)
+      const line = place.exec(words)?.[1]
+      const message = words.replace(place, '')
       return { ok: false, code: 'ORC_SANDBOX_GUEST_ERROR', message, ...(line === undefined ? {} : { line }) }
     }
   }

@@ -24,6 +24,23 @@ const ways = {
     for (let n = 0; n < 1e5; n += 1)
       say({ op: 'host', instance: 'x', call: 1, request: n + 1, operation: 'kv.get' }, '[]')
   },
+  'beat-flood': () => {
+    for (let n = 0; n < 1e4; n += 1) say({ op: 'beat', isolates: [] })
+  },
+  'pending-flood': () => {
+    for (let n = 0; n < 1e4; n += 1) say({ op: 'pending', id: 4711 })
+  },
+  // Only who stops listening makes it fail, and only then it says what ends it.
+  noise: () => {
+    const more = (error) => (error ? say({ op: 'sudo' }) : process.stdout.write(Buffer.alloc(65536, 65), more))
+    process.stdout.on('error', () => {})
+    more()
+  },
+  drip: () => {
+    channel.write(Buffer.from([0, 16, 0, 0, 0, 0, 0, 2]))
+    setInterval(() => channel.write(Buffer.alloc(1)), 5)
+  },
+  'late-host-call': () => {},
   endless: () => {
     const chunk = Buffer.alloc(65536)
     channel.write(Buffer.from([0, 16, 0, 0, 0, 0, 0, 2]))
@@ -33,5 +50,12 @@ const ways = {
 }
 say({ op: 'ready', pid: process.pid })
 setTimeout(() => ways[way](), 50)
-channel.on('data', () => {})
+let heard = 0
+channel.on('data', () => {
+  heard += 1
+  if (way !== 'late-host-call') return
+  say({ op: 'result', id: heard }, '[[1,null]]')
+  const late = { op: 'host', instance: 'one', call: heard, request: 1, operation: 'kv.get' }
+  if (heard === 2) setTimeout(() => say(late, '[]'), 50)
+})
 setInterval(() => {}, 1000)

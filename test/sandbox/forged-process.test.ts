@@ -31,6 +31,9 @@ describe('a forged sandbox process', () => {
     'extra-key',
     'reserved-key',
     'deep',
+    'beat-flood',
+    'pending-flood',
+    'noise',
     'endless',
   ]
   for (const way of violations) {
@@ -43,6 +46,34 @@ describe('a forged sandbox process', () => {
       assert.equal(({} as { polluted?: number }).polluted, undefined)
     })
   }
+
+  test('is silent as long as no frame of its own is complete, however many bytes it sends', async (t) => {
+    const process_ = await forge(t, 'drip')
+    await process_.ready
+    t.after(() => process_.kill('the test is over'))
+    const readyMs = process_.lastHeardMs
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    assert.equal(process_.lastHeardMs, readyMs)
+  })
+
+  test('that makes a host call in the name of a call that is over is killed, and nothing is done for it', async (t) => {
+    const process_ = await forge(t, 'late-host-call')
+    await process_.ready
+    const bundle = { plugin: 'forged', version: '1.0.0', source: '', hash: '' }
+    const spares = { take: async () => process_, close: () => {} }
+    const limits = effectiveLimits(undefined, false)
+    const plugin = await createPluginSandbox({ bundle, limits, spares, clock: systemClock, log })
+    t.after(() => plugin.close())
+    const incident = new Promise<{ code: string }>((resolve) => plugin.onIncident(resolve))
+    const operations: string[] = []
+    const onHostCall = async (operation: string) => {
+      operations.push(operation)
+      return 'null'
+    }
+    await plugin.open({ name: 'one', configJson: '{}', bindings: { kv: 'kv' }, onHostCall })
+    assert.equal((await incident).code, 'ORC_SANDBOX_PROTOCOL')
+    assert.deepEqual(operations, [])
+  })
 
   for (const way of ['unasked-answer', 'host-flood']) {
     test(`that ${way} never gets anywhere, and its plugin says why`, async (t) => {

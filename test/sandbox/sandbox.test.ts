@@ -137,11 +137,15 @@ describe('a plugin in its sandbox', () => {
         const tries = {
           now: () => Date.now(), date: () => new Date().getTime(), intl: () => new Intl.DateTimeFormat().format(),
           random: () => Math.random(), function: () => (() => {}).constructor('return 1')(),
-          async: () => (async () => {}).constructor('return 1'), net: () => ctx.net, has: () => ctx.has('net'),
+          async: () => (async () => {}).constructor('return 1'), net: () => ctx.net,
           names: () => ['eval','WebAssembly','SharedArrayBuffer','Atomics','console','setTimeout','fetch','process','require','WeakRef']
             .filter((name) => typeof globalThis[name] !== 'undefined'),
           pollute: () => { Object.prototype.polluted = 1 }, patch: () => { JSON.stringify = () => 'x' },
           resize: () => typeof new ArrayBuffer(8, { maxByteLength: 64 }).resize,
+          statics: () => { /(a)/.exec('a'); return typeof RegExp.$1 + typeof RegExp.lastMatch },
+          has: () => [ctx.has('net'), ctx.has('toString'), ctx.has('constructor')].join(),
+          helpers: () => [Object.getPrototypeOf([].values().map((x) => x)), Object.getPrototypeOf(Iterator.from({ next() {} })),
+            Object.getOwnPropertyDescriptor(Object.prototype, 'toString').get].every(Object.isFrozen),
           fixed: () => new Date(0).getTime() + new Uint8Array(new ArrayBuffer(8)).length,
         }
         try { return { replicas: 0, reason: 'ok', metadata: { value: tries[app.name]() } } }
@@ -156,7 +160,9 @@ describe('a plugin in its sandbox', () => {
       ['function', /code from strings/],
       ['async', /code from strings/],
       ['net', /ctx\.net was not granted: add \{ "kind": "net" \}/],
-      ['has', false],
+      ['has', 'false,false,false'],
+      ['statics', 'undefinedundefined'],
+      ['helpers', true],
       ['names', []],
       ['pollute', /not extensible|read only|Cannot add/],
       ['patch', /read only|Cannot assign/],
@@ -265,6 +271,36 @@ describe('a guest that goes wrong', () => {
     assert.match(big.message, /outKb/)
     const [small] = await instance.call([item('small')], decide)
     assert.ok(small?.ok)
+    assert.equal(plugin.restarts, 0)
+  })
+
+  test('answers in a script of three bytes a letter: it is the bytes that count, and only that call fails', async (t) => {
+    const bundle = await bundleGuest(`scaler: {
+      async decide({ app, ctx }) {
+        const text = '\u4e2d'.repeat(400_000)
+        if (app.name === 'answer') return { replicas: 1, reason: text }
+        if (app.name === 'later') { await null; return { replicas: 1, reason: text } }
+        try { await ctx.kv.put('k', text) } catch (error) { return { replicas: 1, reason: error.message } }
+      },
+    }`)
+    const plugin = await sandbox.load(bundle, { ...limits, outKb: 1_024 })
+    t.after(() => plugin.close())
+    const onHostCall = async () => 'null'
+    const instance = await plugin.open({ name: 'one', configJson: '{}', bindings: { kv: 'kv' }, onHostCall })
+    for (const name of ['answer', 'later', 'argument']) {
+      const [answer] = await instance.call([item(name)], { ...decide, timeoutMs: 1_000 })
+      assert.match(JSON.stringify(answer), /limits\.outKb/, name)
+    }
+    assert.equal(plugin.restarts, 0)
+    assert.equal(plugin.state, 'serving')
+  })
+
+  test('is handed more than fits into a frame: the call fails, not the plugin', async (t) => {
+    const { instance, plugin } = await open(t, `decide: () => ({ replicas: 1, reason: 'r' })`)
+    const [refused] = await instance.call([JSON.stringify('x'.repeat(5_000_000))], decide)
+    assert.ok(refused !== undefined && !refused.ok && refused.code === 'ORC_HOOK_OVERLOADED', JSON.stringify(refused))
+    const [answer] = await instance.call([item('x')], decide)
+    assert.ok(answer?.ok)
     assert.equal(plugin.restarts, 0)
   })
 
@@ -395,6 +431,28 @@ describe('a sandbox process that is killed', () => {
       what: 'the orphaned sandbox process to end',
     })
   })
+})
+
+test('a timer acts in the name of its own call, and only while that lasts', async (t) => {
+  const operations: string[] = []
+  const { instance, plugin } = await open(t, `decide: () => ({ replicas: 1, reason: 'r' })`, {
+    more: `async activate(ctx) {
+      await ctx.timers.every(100, async () => { await ctx.kv.get('fired'); await ctx.kv.get('again') })
+    }`,
+    bindings: { kv: 'kv', timers: 'timers' },
+    onHostCall: async (operation, args, { hook }) => {
+      operations.push(`${hook} ${operation} ${args}`)
+      return '"t1"'
+    },
+  })
+  const fire = { ...decide, hook: 'timers', function: 'fire', per: 'call' } as const
+  for (let turn = 0; turn < 2; turn += 1) {
+    const [answer] = await instance.call(['"t1"'], fire)
+    assert.ok(answer?.ok, JSON.stringify(answer))
+  }
+  const one = ['timers kv.get ["fired"]', 'timers kv.get ["again"]']
+  assert.deepEqual(operations, ['activate timers.every [100]', ...one, ...one])
+  assert.equal(plugin.restarts, 0)
 })
 
 describe('a plugin whose process or isolate is replaced', () => {

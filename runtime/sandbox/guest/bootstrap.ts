@@ -7,16 +7,19 @@
 import { capabilityOperations } from '@orchestry/sdk/operations'
 import { harden } from './harden.ts'
 
-/** Sends one text out: `r` = answer of a call, `h` = host call. Throws when a bound is reached. */
-export type Post = (kind: 'r' | 'h', call: number, request: number, operation: string, json: string) => void
+/** Sends one text out: `r` = answer of a call, `h` = host call. False when its bytes are more than a frame may have. */
+export type Post = (kind: 'r' | 'h', call: number, request: number, operation: string, json: string) => boolean
 
 type Tools = { config: unknown; ctx: object; hold: (reason: string) => object }
 type Pending = { resolve: (value: unknown) => void; reject: (error: unknown) => void }
 type Guest = Record<string, unknown>
+/** The calls in whose name one `ctx` may act: the one it was made for, and timers that were started through it. */
+type Turn = { calls: number[] }
+type Timer = { run: () => unknown; turn: Turn; isOnce: boolean }
 
 const { parse, stringify } = JSON
 const { apply, ownKeys } = Reflect
-const { freeze, defineProperty, create } = Object
+const { freeze, defineProperty, create, hasOwn } = Object
 const isArray = Array.isArray
 const text = String
 const resolvePromise = (value: unknown): Promise<unknown> => Promise.resolve(value)
@@ -28,6 +31,7 @@ const CompileFunction = Function
 const pendingCalls = new Map<number, Pending>()
 const mapGet = Map.prototype.get
 const mapSet = Map.prototype.set
+const mapHas = Map.prototype.has
 const mapDelete = Map.prototype.delete
 const fround = Math.imul
 
@@ -66,8 +70,9 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
     hasClock: false,
     hasRandom: false,
     nextRequest: 1,
+    /** Of the calls that are under way: how many host calls each has made. */
     hostCalls: new Map<number, number>(),
-    timers: new Map<string, () => unknown>(),
+    timers: new Map<string, Timer>(),
   }
 
   harden({
@@ -100,32 +105,52 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
 
   /** One host call: counted here, where a flood costs nobody else anything, and again in the host. */
   function ask(call: number, operation: string, args: unknown[]): Promise<unknown> {
-    const made = ((apply(mapGet, state.hostCalls, [call]) as number | undefined) ?? 0) + 1
+    const before = apply(mapGet, state.hostCalls, [call]) as number | undefined
+    // Nobody may act in the name of a call that was answered; the host takes whoever tries for a forgery.
+    if (before === undefined) return refused(`${operation}: its hook call is over`)
+    const made = before + 1
     if (made > hostCallLimit) {
       throw new ErrorConstructor(`${operation}: more than ${hostCallLimit} host calls in one call (limits.hostCalls)`)
     }
     apply(mapSet, state.hostCalls, [call, made])
     const json = stringify(args)
-    if (json.length > outLimit) throw new ErrorConstructor(`${operation}: arguments larger than limits.outKb`)
+    const tooLarge = `${operation}: arguments larger than limits.outKb`
+    if (json.length > outLimit) throw new ErrorConstructor(tooLarge)
     const request = state.nextRequest
     state.nextRequest += 1
     const answer = new PromiseConstructor((resolve, reject) => {
       apply(mapSet, pendingCalls, [request, { resolve, reject }])
     })
-    post('h', call, request, operation, json)
-    return answer
+    if (post('h', call, request, operation, json)) return answer
+    apply(mapDelete, pendingCalls, [request])
+    throw new ErrorConstructor(tooLarge)
+  }
+
+  function refused(message: string): Promise<never> {
+    const error = new ErrorConstructor(message)
+    defineProperty(error, 'code', { value: 'ORC_CAPABILITY_DENIED', enumerable: true })
+    return new PromiseConstructor((_resolve, reject) => reject(error))
   }
 
   /** Log lines want no answer: nothing waits, nothing is kept. */
   function tell(call: number, operation: string, args: unknown[]): void {
-    const made = ((apply(mapGet, state.hostCalls, [call]) as number | undefined) ?? 0) + 1
-    apply(mapSet, state.hostCalls, [call, made])
+    const made = ((apply(mapGet, state.hostCalls, [call]) as number | undefined) ?? hostCallLimit) + 1
     if (made > hostCallLimit) return
+    apply(mapSet, state.hostCalls, [call, made])
     const json = stringify(args)
     if (json.length <= outLimit) post('h', call, 0, operation, json)
   }
 
-  function bind(name: string, kind: string, call: number): object {
+  const isUnderWay = (call: number): boolean => apply(mapHas, state.hostCalls, [call]) as boolean
+
+  function callOf({ calls }: Turn): number {
+    for (let index = 0; index < calls.length; index += 1) {
+      if (isUnderWay(calls[index] as number)) return calls[index] as number
+    }
+    return 0
+  }
+
+  function bind(name: string, kind: string, turn: Turn): object {
     if (kind === 'clock') return freeze({ now: () => state.nowMs })
     if (kind === 'random') return freeze({ next: nextRandom })
     const binding = create(null) as Record<string, unknown>
@@ -135,24 +160,41 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
       const full = `${name}.${operation}`
       binding[operation] =
         kind === 'log'
-          ? (message: unknown, fields?: unknown) => tell(call, full, [cut(text(message), 16_384), fields ?? null])
+          ? (message: unknown, fields?: unknown) =>
+              tell(callOf(turn), full, [cut(text(message), 16_384), fields ?? null])
           : kind === 'timers' && operation !== 'cancel'
-            ? (ms: unknown, run: () => unknown) => startTimer(call, full, ms, run)
-            : (...args: unknown[]) => ask(call, full, args)
+            ? (ms: unknown, run: () => unknown) => startTimer(turn, full, ms, run, operation === 'after')
+            : (...args: unknown[]) => ask(callOf(turn), full, args)
     }
     return freeze(binding)
   }
 
-  async function startTimer(call: number, operation: string, ms: unknown, run: () => unknown): Promise<unknown> {
+  async function startTimer(turn: Turn, operation: string, ms: unknown, run: () => unknown, isOnce: boolean) {
     if (typeof run !== 'function') throw new ErrorConstructor(`${operation}(ms, run): run must be a function`)
-    const id = text(await ask(call, operation, [ms]))
-    state.timers.set(id, run)
+    const id = text(await ask(callOf(turn), operation, [ms]))
+    apply(mapSet, state.timers, [id, { run, turn, isOnce }])
     return id
+  }
+
+  /** What the function of a timer does through its `ctx`, it does in the name of this call: the one that made it is over. */
+  function fire(call: number, id: string): string | undefined {
+    const timer = apply(mapGet, state.timers, [id]) as Timer | undefined
+    if (timer === undefined) return '[[1,null]]'
+    if (timer.isOnce) apply(mapDelete, state.timers, [id])
+    const calls: number[] = []
+    for (let index = 0; index < timer.turn.calls.length; index += 1) {
+      const earlier = timer.turn.calls[index] as number
+      if (isUnderWay(earlier)) calls[calls.length] = earlier
+    }
+    calls[calls.length] = call
+    timer.turn.calls = calls
+    return gather(call, [timer.run])
   }
 
   /** What was granted, made anew for each call so that a host call is always told which hook call it belongs to. */
   function context(call: number): object {
     const ctx = create(null) as Record<string, unknown>
+    const turn: Turn = { calls: [call] }
     for (const kind of ownKeys(capabilityOperations) as string[]) {
       defineProperty(ctx, kind, {
         configurable: true,
@@ -167,12 +209,12 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
         configurable: true,
         enumerable: true,
         get() {
-          bound ??= bind(name, state.bindings[name] as string, call)
+          bound ??= bind(name, state.bindings[name] as string, turn)
           return bound
         },
       })
     }
-    ctx.has = (name: string) => state.bindings[name] !== undefined
+    ctx.has = (name: string) => hasOwn(state.bindings, name)
     ctx.instance = state.instance
     return freeze(ctx)
   }
@@ -210,6 +252,7 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
 
   /** Answers at once with the text when all work was synchronous, later through `post` when not. */
   function gather(call: number, works: (() => unknown)[]): string | undefined {
+    apply(mapSet, state.hostCalls, [call, 0])
     const slots: string[] = []
     let open = works.length
     let isSynchronous = true
@@ -293,10 +336,7 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
     call(call: number, nowMs: number, seed: number, kind: string, fn: string, per: string, itemsJson: string) {
       enter(nowMs, seed)
       const items = parse(itemsJson) as unknown[]
-      if (kind === 'timers') {
-        const run = state.timers.get(text(items[0]))
-        return run === undefined ? '[[1,null]]' : gather(call, [run])
-      }
+      if (kind === 'timers') return fire(call, text(items[0]))
       if (kind === 'lifecycle') {
         const dispose = state.plugin?.dispose
         if (typeof dispose !== 'function') return '[[1,null]]'

@@ -25,6 +25,12 @@ export function harden(ambient: Ambient): void {
   for (const name of removed) Reflect.deleteProperty(realm, name)
   fixArrayBuffer()
   pinErrors()
+  // `RegExp.$1` and its kind tell what was matched last, by whomever.
+  for (const key of Reflect.ownKeys(RegExp)) {
+    if (typeof key === 'string' && !['prototype', 'length', 'name', 'escape'].includes(key)) {
+      Reflect.deleteProperty(RegExp, key)
+    }
+  }
   replaceTime(ambient)
   pin(Math, 'random', () => ambient.random())
   poisonFunctionConstructors()
@@ -134,6 +140,10 @@ function freezeRealm(): void {
     Object.getPrototypeOf(new Set()[Symbol.iterator]()),
     Object.getPrototypeOf(''[Symbol.iterator]()),
     Object.getPrototypeOf('a'.matchAll(/a/g)),
+    Object.getPrototypeOf([].values().map(() => 0)),
+    Object.getPrototypeOf(Iterator.from({ next: () => ({ done: true, value: 0 }) })),
+    Object.getPrototypeOf(new Intl.Segmenter().segment('a')),
+    Object.getPrototypeOf(new Intl.Segmenter().segment('a')[Symbol.iterator]()),
   ]) {
     add(root)
   }
@@ -185,14 +195,15 @@ function allowOverrides(prototype: object): void {
     const descriptor = Object.getOwnPropertyDescriptor(prototype, key)
     if (descriptor === undefined || !descriptor.configurable || !('value' in descriptor)) continue
     const { value } = descriptor
-    Object.defineProperty(prototype, key, {
+    const accessors = {
       get: () => value,
       set(this: object, replacement: unknown) {
         if (this === prototype) throw new TypeError(`built-in property ${key} is frozen`)
         Object.defineProperty(this, key, { value: replacement, writable: true, enumerable: true, configurable: true })
       },
-      enumerable: false,
-      configurable: false,
-    })
+    }
+    Object.freeze(accessors.get)
+    Object.freeze(accessors.set)
+    Object.defineProperty(prototype, key, { ...accessors, enumerable: false, configurable: false })
   }
 }

@@ -27,7 +27,7 @@ export interface GuestIsolate extends Entries {
   dispose(): void
 }
 
-export type OnPost = (kind: string, call: number, request: number, operation: string, json: string) => void
+export type OnPost = (kind: string, call: number, request: number, operation: string, json: string) => boolean
 
 export interface IsolateOptions {
   readonly memoryMb: number

@@ -7,6 +7,7 @@
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import type ivm from 'isolated-vm'
+import { limits } from '../../limits.ts'
 import { createFrameReader, encodeFrame } from '../frame.ts'
 import type { FromGuest, ToGuest } from '../protocol.ts'
 import { createGuestIsolate, failureOf, type GuestIsolate } from './isolate.ts'
@@ -31,11 +32,18 @@ function say(message: FromGuest, body = ''): void {
   channel.write(encodeFrame(JSON.stringify(message), body))
 }
 
+/** The guest counts characters, and what crosses are bytes. */
+const fits = (json: string): boolean => Buffer.byteLength(json) <= limits.bodyFromGuestBytes
+
+function sayResult(id: number, json: string): void {
+  say({ op: 'result', id }, fits(json) ? json : '[[0,"answered more than limits.outKb"]]')
+}
+
 /** Work that wants exactly one answer; what goes wrong with the engine is told by kind. */
 function answer(id: number, work: Promise<unknown>): void {
   work.then(
     (result) => {
-      if (typeof result === 'string') say({ op: 'result', id }, result)
+      if (typeof result === 'string') sayResult(id, result)
       // Nothing yet: the guest awaits something and will post its answer.
       else say({ op: 'pending', id })
     },
@@ -45,10 +53,12 @@ function answer(id: number, work: Promise<unknown>): void {
 
 function onPost(
   instance: string,
-): (kind: string, call: number, request: number, operation: string, json: string) => void {
+): (kind: string, call: number, request: number, operation: string, json: string) => boolean {
   return (kind, call, request, operation, json) => {
-    if (kind === 'r') say({ op: 'result', id: call }, json)
-    else say({ op: 'host', instance, call, request, operation }, json)
+    if (kind === 'r') sayResult(call, json)
+    else if (fits(json)) say({ op: 'host', instance, call, request, operation }, json)
+    else return false
+    return true
   }
 }
 
@@ -58,7 +68,7 @@ async function once(
   ask: (isolate: GuestIsolate, described: string) => Promise<string>,
 ) {
   const options = { memoryMb: message.memoryMb, startMs: message.timeoutMs, hostCalls: 0, outBytes: 1024 * 1024 }
-  const isolate = await createGuestIsolate(engine, options, () => {})
+  const isolate = await createGuestIsolate(engine, options, () => false)
   try {
     const description = await isolate.load(source)
     return description.startsWith('[0,') ? `[${description}]` : await ask(isolate, description)
