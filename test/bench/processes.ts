@@ -34,12 +34,21 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
 }
 
-/** Proportional set size: what it uses alone, and its share of what it has in common with others. */
-export async function pssMb(pid: number): Promise<number> {
+export interface Weight {
+  /** Proportional set size: what it uses alone, and its share of what it has in common with others. */
+  readonly pssMb: number
+  /** What it uses alone: the same however many others run the same program. */
+  readonly privateMb: number
+}
+
+export async function weightOf(pid: number): Promise<Weight> {
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1')
-  const kb = /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1]
-  if (kb === undefined) throw new Error(`/proc/${pid}/smaps_rollup names no Pss`)
-  return Number(kb) / 1024
+  const mb = (field: string) => {
+    const kb = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(rollup)?.[1]
+    if (kb === undefined) throw new Error(`/proc/${pid}/smaps_rollup names no ${field}`)
+    return Number(kb) / 1024
+  }
+  return { pssMb: mb('Pss'), privateMb: mb('Private_Clean') + mb('Private_Dirty') }
 }
 
 /** Resolves with the one process that waits as a spare beside the given ones, once it has nothing left to do. */
