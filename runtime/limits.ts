@@ -51,6 +51,8 @@ export const limits = {
   frameFromGuestBytes: 1024 * 1024 + 64 * 1024,
   /** Of it, the guest's own text. */
   bodyFromGuestBytes: 1024 * 1024,
+  /** Characters of all arguments of the host calls that one hook call makes: reading them is the host's own time. */
+  hostCallCharacters: 4 * 1024 * 1024,
   frameToGuestBytes: 4 * 1024 * 1024,
   framesInFlight: 64,
   jsonDepth: 32,

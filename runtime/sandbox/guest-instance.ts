@@ -56,7 +56,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
   let running = 0
   const queue: Waiting[] = []
   /** By request id: what the host knows of each hook call that is under way. */
-  const underWay = new Map<number, Invocation & { hostCalls: number; isAwaiting: boolean }>()
+  const underWay = new Map<number, Invocation & { hostCalls: number; sent: number; isAwaiting: boolean }>()
   const usage = {
     calls: 0,
     errors: 0,
@@ -96,7 +96,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       id = given
       const endpoints = call.endpoints ?? new Set<string>()
       const deadlineMs = startedMs + call.timeoutMs
-      underWay.set(id, { hook: call.hook, endpoints, deadlineMs, hostCalls: 0, isAwaiting: false })
+      underWay.set(id, { hook: call.hook, endpoints, deadlineMs, hostCalls: 0, sent: 0, isAwaiting: false })
       target.process.send(
         {
           op: 'call',
@@ -188,7 +188,14 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       const reply = await requests.ask({ instance: options.name, hook: 'activate' }, quota.startMs, (askedId) => {
         id = askedId
         const deadlineMs = startedMs + quota.startMs
-        underWay.set(id, { hook: 'activate', endpoints: new Set(), deadlineMs, hostCalls: 0, isAwaiting: true })
+        underWay.set(id, {
+          hook: 'activate',
+          endpoints: new Set(),
+          deadlineMs,
+          hostCalls: 0,
+          sent: 0,
+          isAwaiting: true,
+        })
         process.send(
           {
             op: 'open',
@@ -253,9 +260,10 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       // The bootstrap lets nobody act in the name of a call that was answered: this is not our bootstrap, or a flood.
       if (invocation === undefined) return false
       invocation.hostCalls += 1
+      invocation.sent += argumentsJson.length
       usage.hostCalls += 1
       // The bootstrap counts too and would have refused; a process that goes on is not running our bootstrap.
-      if (invocation.hostCalls > quota.hostCalls) return false
+      if (invocation.hostCalls > quota.hostCalls || invocation.sent > limits.hostCallCharacters) return false
       void answerHostCall(request, operation, argumentsJson, invocation)
       return true
     },

@@ -324,6 +324,25 @@ describe('a guest that goes wrong', () => {
     assert.equal(plugin.restarts, 0)
   })
 
+  test('sends the host megabytes of arguments: it is stopped at four of them, inside', async (t) => {
+    let characters = 0
+    const bundle = await bundleGuest(`scaler: { async decide({ ctx }) {
+      const text = 'x'.repeat(500_000)
+      for (let n = 0; n < 100; n++) await ctx.kv.put('k', text)
+    } }`)
+    const plugin = await sandbox.load(bundle, { ...limits, outKb: 1_024, hostCalls: 500 })
+    t.after(() => plugin.close())
+    const onHostCall: HostCall = async (_operation, args) => {
+      characters += args.length
+      return 'null'
+    }
+    const instance = await plugin.open({ name: 'one', configJson: '{}', bindings: { kv: 'kv' }, onHostCall })
+    const [answer] = await instance.call([item('x')], { ...decide, timeoutMs: 2_000 })
+    assert.match(JSON.stringify(answer), /more arguments in one call/)
+    assert.ok(characters <= 4 * 1024 * 1024, `${characters}`)
+    assert.equal(plugin.restarts, 0)
+  })
+
   test('acts after its call is over: refused', async (t) => {
     const operations: string[] = []
     const { instance } = await open(

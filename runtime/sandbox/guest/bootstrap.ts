@@ -5,6 +5,7 @@
  * Everything it uses of the language is taken into constants first; after `harden` the originals are frozen anyway.
  */
 import { capabilityOperations } from '@orchestry/sdk/operations'
+import { limits } from '../../limits.ts'
 import { harden } from './harden.ts'
 
 /** Sends one text out: `r` = answer of a call, `h` = host call. False when its bytes are more than a frame may have. */
@@ -72,6 +73,8 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
     nextRequest: 1,
     /** Of the calls that are under way: how many host calls each has made. */
     hostCalls: new Map<number, number>(),
+    /** Of the same calls: the characters of all arguments so far. */
+    sent: new Map<number, number>(),
     timers: new Map<string, Timer>(),
   }
 
@@ -116,6 +119,8 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
     const json = stringify(args)
     const tooLarge = `${operation}: arguments larger than limits.outKb`
     if (json.length > outLimit) throw new ErrorConstructor(tooLarge)
+    if (!spend(call, json))
+      throw new ErrorConstructor(`${operation}: more arguments in one call than a plugin may send`)
     const request = state.nextRequest
     state.nextRequest += 1
     const answer = new PromiseConstructor((resolve, reject) => {
@@ -124,6 +129,13 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
     if (post('h', call, request, operation, json)) return answer
     apply(mapDelete, pendingCalls, [request])
     throw new ErrorConstructor(tooLarge)
+  }
+
+  function spend(call: number, json: string): boolean {
+    const sent = ((apply(mapGet, state.sent, [call]) as number | undefined) ?? 0) + json.length
+    if (sent > limits.hostCallCharacters) return false
+    apply(mapSet, state.sent, [call, sent])
+    return true
   }
 
   function refused(message: string): Promise<never> {
@@ -138,7 +150,7 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
     if (made > hostCallLimit) return
     apply(mapSet, state.hostCalls, [call, made])
     const json = stringify(args)
-    if (json.length <= outLimit) post('h', call, 0, operation, json)
+    if (json.length <= outLimit && spend(call, json)) post('h', call, 0, operation, json)
   }
 
   const isUnderWay = (call: number): boolean => apply(mapHas, state.hostCalls, [call]) as boolean
@@ -270,6 +282,7 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
 
   function answer(call: number, slots: string[]): string {
     apply(mapDelete, state.hostCalls, [call])
+    apply(mapDelete, state.sent, [call])
     let json = '['
     for (let index = 0; index < slots.length; index += 1) json += index === 0 ? slots[index] : `,${slots[index]}`
     return json.length > outLimit ? `[[0,"answered more than limits.outKb"]]` : `${json}]`
