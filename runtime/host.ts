@@ -221,7 +221,12 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       clock,
       log,
       readiness: () => {
-        const problems = [...(isStarted ? [] : ['Orchestry is starting']), ...proxyProblems(), ...servingProblems()]
+        const problems = [
+          ...(isStarted ? [] : ['Orchestry is starting']),
+          ...storeProblems(),
+          ...proxyProblems(),
+          ...servingProblems(),
+        ]
         return { ok: problems.length === 0, problems }
       },
     })
@@ -239,6 +244,13 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       const ofEnded = ended.map((id) => driver.logs(id, { lines: options.lines }).catch((): LogLine[] => []))
       const ofRunning = running.map((id) => driver.logs(id, { lines: options.lines }))
       return (await Promise.all([...ofEnded, ...ofRunning])).flat()
+    }
+
+    function storeProblems(): string[] {
+      const problem = store.problem()
+      return problem === undefined
+        ? []
+        : [`The store cannot be written: ${problem} What runs goes on; is the disk of ${dataDir.path} full?`]
     }
 
     function proxyProblems(): string[] {

@@ -20,6 +20,13 @@ interface Request {
 type Planned = { readonly request: Request; readonly steps: readonly Step[] }
 
 const writesPerTransaction = 5_000
+/** The reason of a failure follows it at once; should it not, nobody waits for it. */
+const reasonWaitMs = 100
+
+export interface DiskStore extends Store {
+  /** Why the newest write was not taken; absent as soon as one is. */
+  problem(): string | undefined
+}
 
 /**
  * Opens, or creates, the store in the folder `path`. Only one process at a time may do so: whoever calls owns the folder.
@@ -30,7 +37,7 @@ export async function createLmdbStore(deps: {
   path: string
   clock: Pick<Clock, 'now'>
   log?: Pick<Log, 'error'>
-}): Promise<Store> {
+}): Promise<DiskStore> {
   await admit(deps.path)
   const environment = openOwned(deps.path)
   await seal(deps.path)
@@ -59,6 +66,7 @@ export async function createLmdbStore(deps: {
       for (const key of [range.prefix, range.from ?? [], range.to ?? []]) checkParts(key)
       return environment.list<V>(range)
     },
+    problem: commits.problem,
     watch: watchers.watch,
     acquireLease: createLeases(state, deps.clock),
     close() {
@@ -89,6 +97,7 @@ function createGroupCommit(
   const waiting: Request[] = []
   let waitingWrites = 0
   let running: Promise<void> | undefined
+  let problem: string | undefined
 
   async function run(): Promise<void> {
     while (waiting.length > 0) {
@@ -97,10 +106,12 @@ function createGroupCommit(
       try {
         await environment.commit(planned.flatMap(({ steps }) => steps))
       } catch (error) {
-        const failure = writeFailed(error)
+        const failure = writeFailed(await reasonOf(error))
+        problem = failure.message
         for (const { request } of planned) request.reject(failure)
         continue
       }
+      problem = undefined
       for (const { request, steps } of planned) {
         onCommitted(steps)
         request.resolve(steps.map(({ revision }) => revision))
@@ -150,14 +161,21 @@ function createGroupCommit(
       })
     },
     idle: async (): Promise<void> => running,
+    problem: () => problem,
   }
 }
 
+/** What the system said of a failed transaction; lmdb keeps it in a promise beside the error. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error && 'commitError' in error)) return error
+  const told = Promise.resolve(error.commitError).then(
+    () => error,
+    (reason: unknown) => reason,
+  )
+  return Promise.race([told, new Promise((resolve) => setTimeout(resolve, reasonWaitMs, error))])
+}
+
 function writeFailed(cause: unknown): OrchestryError {
-  if (cause instanceof Error && 'commitError' in cause) {
-    // lmdb rejects this promise as well; without a listener it would end the process.
-    Promise.resolve(cause.commitError).catch(() => undefined)
-  }
   return new OrchestryError(
     'ORC_STORE_FAILED',
     `The write did not reach the disk: ${messageOf(cause)}. Nothing of it was stored.`,

@@ -133,11 +133,13 @@ it('says so when the disk is full, keeps what was acknowledged, and goes on when
   // A limit on the size of files stands for the full disk: the same failing write, without a disk of our own.
   const run = promisify(execFile)('sh', ['-c', 'ulimit -f 4096; exec "$0" "$@"', process.execPath, filler, path])
   const { stdout } = await run
-  const { acknowledged, code, readable } = JSON.parse(stdout) as {
+  const { acknowledged, code, readable, told } = JSON.parse(stdout) as {
     acknowledged: number
     code: string
     readable: number
+    told: string
   }
+  assert.match(told, /did not reach the disk: .*File too large/)
   assert.equal(code, 'ORC_STORE_FAILED')
   assert.ok(acknowledged > 10)
   assert.equal(readable, acknowledged)
