@@ -19,8 +19,8 @@ export const defaults = {
     targets: { cpuPercent: 70 },
     scaleOutThresholdPct: 80,
     scaleInThresholdPct: 50,
-    windowSeconds: 20,
-    cooldownSeconds: { out: 5, in: 60 },
+    windowSeconds: 5,
+    cooldownSeconds: { out: 1, in: 60 },
     stabilizationWindowSeconds: { out: 0, in: 60 },
   },
   healthCheck: {

@@ -12,7 +12,13 @@ export function chooseProvider(app: string, named: string | undefined, providers
       ? (providers.find((provider) => provider.isDefault) ?? (providers.length === 1 ? providers[0] : undefined))
       : providers.find((provider) => provider.instance === named)
   if (found) return found
-  const existing = providers.map((provider) => provider.instance).join(', ') || 'none'
+  if (providers.length === 0) {
+    throw new OrchestryError(
+      'ORC_BALANCING_NO_BALANCER',
+      `No load balancer plugin is enabled, so nothing can tell traffic of ${app} where to go; requests keep going where they went. See: orchestry plugin list, then: orchestry plugin enable NAME.`,
+    )
+  }
+  const existing = providers.map((provider) => provider.instance).join(', ')
   throw new OrchestryError(
     'ORC_BALANCING_NO_BALANCER',
     named === undefined

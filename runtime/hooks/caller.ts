@@ -33,6 +33,9 @@ export interface Caller {
   resetBreaker(instance: string): void
 }
 
+/** Failures of calls that the plugin never saw. */
+const unheard: ReadonlySet<ErrorCode> = new Set(['ORC_HOOK_OVERLOADED', 'ORC_HOOK_NOT_SERVING'])
+
 /** The same complaint of the same hook is told once in this time. */
 const repeatMs = 10_000
 
@@ -127,6 +130,12 @@ export function createCaller(deps: { clock: Clock; onIncident: (incident: Blamed
     const current = breakers.get(instance.name) ?? closedBreaker
     // One app's bad data must not take the plugin from all others: only a call without any good answer counts.
     const isFailed = answers.length > 0 && answers.every((answer) => !answer.ok)
+    // A call that only waited in our own queue, or met a restart, says nothing of the plugin.
+    if (isFailed && answers.every((answer) => !answer.ok && unheard.has(answer.failure.code))) {
+      // A probe that never arrived is still owed.
+      if (current.state === 'halfOpen') breakers.set(instance.name, before)
+      return answers
+    }
     const after = isFailed ? afterFailure(current, clock.now()) : afterSuccess(current)
     breakers.set(instance.name, after)
     if (after.state === 'open' && current.state !== 'open') {

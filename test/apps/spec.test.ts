@@ -19,8 +19,8 @@ test('the smallest spec becomes an app with every default', () => {
       targets: { cpuPercent: 70 },
       scaleOutThresholdPct: 80,
       scaleInThresholdPct: 50,
-      windowSeconds: 20,
-      cooldownSeconds: { out: 5, in: 60 },
+      windowSeconds: 5,
+      cooldownSeconds: { out: 1, in: 60 },
       behavior: {
         scaleOut: { stabilizationWindowSeconds: 0, policies: [], select: 'max', isDisabled: false },
         scaleIn: { stabilizationWindowSeconds: 60, policies: [], select: 'max', isDisabled: false },

@@ -175,6 +175,21 @@ describe('calling plugins', () => {
     assert.ok(incidents.some((incident) => incident.code === 'ORC_HOOK_BREAKER_OPEN'))
   })
 
+  test('does not hold it against a plugin that calls waited in our own queue', async (t) => {
+    const busy = await live(
+      t,
+      'busy',
+      `loadBalancer: { apply() {}, remove() { for (let i = 0; i < 2e7; i++); }, status: () => null }`,
+    )
+    const { hooks, incidents } = hooksOf([busy])
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, () => hooks.exclusive('loadBalancer', 'remove', 'busy', 'a')),
+    )
+    const seen = new Set(codes(answers))
+    assert.ok(seen.has('ORC_HOOK_OVERLOADED') || seen.has('ORC_HOOK_NOT_SERVING'), [...seen].join())
+    assert.ok(!seen.has('ORC_HOOK_BREAKER_OPEN') && !incidents.some(({ code }) => code === 'ORC_HOOK_BREAKER_OPEN'))
+  })
+
   test('answers for an instance that does not exist, does not serve, or does not offer the hook', async (t) => {
     const scaler = await live(t, 'scaler', `scaler: { decide: () => ({ replicas: 1, reason: 'r' }) }`)
     const { sandbox: _gone, ...asleep } = { ...scaler, name: 'asleep' }
