@@ -13,7 +13,9 @@ const maxLogLength = 16_384
 export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
   const timers = createTable<string, Timer>()
   let bindings = create(null) as Record<string, string>
-  let instance = ''
+  let names: string[] = []
+  /** What every `ctx` of this instance has in common; the whole of it where nothing was granted. */
+  let base = freeze(create(null) as object)
 
   function callOf({ calls }: Turn): number {
     for (let index = 0; index < calls.length; index += 1) {
@@ -49,31 +51,34 @@ export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
 
   return {
     /** Binding name → capability kind, as the operator granted it to this instance. */
-    grant(name: string, granted: Record<string, string>): void {
-      instance = name
+    grant(instance: string, granted: Record<string, string>): void {
       bindings = granted
-      const names = ownKeys(granted) as string[]
+      names = ownKeys(granted) as string[]
       for (let index = 0; index < names.length; index += 1) {
         const kind = granted[names[index] as string]
         if (kind === 'clock' || kind === 'random') ambient.granted[kind] = true
       }
-    },
-
-    make(call: number): object {
-      const ctx = create(null) as Record<string, unknown>
-      const turn: Turn = { calls: [call] }
+      const common = create(null) as Record<string, unknown>
       for (const kind of ownKeys(capabilityOperations) as string[]) {
-        defineProperty(ctx, kind, {
-          configurable: true,
+        defineProperty(common, kind, {
           get() {
             throw new GuestError(notGranted(kind))
           },
         })
       }
-      for (const name of ownKeys(bindings) as string[]) {
+      common.has = (name: string) => hasOwn(bindings, name)
+      common.instance = instance
+      base = freeze(common)
+    },
+
+    make(call: number): object {
+      if (names.length === 0) return base
+      const ctx = create(base) as object
+      const turn: Turn = { calls: [call] }
+      for (let index = 0; index < names.length; index += 1) {
+        const name = names[index] as string
         let bound: object | undefined
         defineProperty(ctx, name, {
-          configurable: true,
           enumerable: true,
           get() {
             bound ??= bind(name, bindings[name] as string, turn)
@@ -81,8 +86,6 @@ export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
           },
         })
       }
-      ctx.has = (name: string) => hasOwn(bindings, name)
-      ctx.instance = instance
       return freeze(ctx)
     },
 
