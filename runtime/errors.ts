@@ -95,6 +95,9 @@ export type ErrorCode = keyof typeof catalogue
 /** One thing that is wrong, and where. `path` is a JSON pointer; line and column count from 1. */
 export type Problem = { path: string; message: string; line?: number; column?: number }
 
+/** One part of a JSON pointer, as `Problem.path` is made of. */
+export const escapePointer = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')
+
 export class OrchestryError extends Error {
   readonly code: ErrorCode
   readonly problems: readonly Problem[]

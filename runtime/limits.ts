@@ -54,7 +54,6 @@ export const limits = {
   /** Characters of all arguments of the host calls that one hook call makes: reading them is the host's own time. */
   hostCallCharacters: 4 * 1024 * 1024,
   frameToGuestBytes: 4 * 1024 * 1024,
-  framesInFlight: 64,
   jsonDepth: 32,
   /** Items in one message of a batched hook: where cost per item is lowest (50–200 measured). */
   batchItems: 128,

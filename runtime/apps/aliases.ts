@@ -2,18 +2,9 @@
  * The other names that a spec may use: those of the system that Orchestry follows, and those that people bring from Kubernetes.
  * They are rewritten before validation; a value keeps the place where it was written, so errors point at the user's own words. Pure.
  */
-import type { Problem } from '../errors.ts'
+import { escapePointer, type Problem } from '../errors.ts'
 import { render } from './explain.ts'
-import {
-  escapePointer,
-  type Field,
-  findIn,
-  type Mapping,
-  type Place,
-  plainOf,
-  splitPointer,
-  type Tree,
-} from './tree.ts'
+import { type Field, findIn, type Mapping, type Place, plainOf, splitPointer, type Tree } from './tree.ts'
 
 /** Accepted name → the name it stands for, as JSON pointers. */
 export const aliases: Readonly<Record<string, string>> = {

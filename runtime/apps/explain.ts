@@ -3,9 +3,9 @@ import type { TSchema } from 'typebox'
 import type { TLocalizedValidationError } from 'typebox/error'
 import { Settings } from 'typebox/system'
 import { Errors } from 'typebox/value'
-import type { Problem } from '../errors.ts'
+import { escapePointer, type Problem } from '../errors.ts'
 import { nearest } from '../nearest.ts'
-import { escapePointer, findIn, nearestIn, plainOf, splitPointer, type Tree } from './tree.ts'
+import { findIn, nearestIn, plainOf, splitPointer, type Tree } from './tree.ts'
 
 /** A problem at a pointer into the rewritten document, not yet led back to what the user wrote. */
 export type Finding = { readonly pointer: string; readonly message: string; readonly isKey?: boolean }

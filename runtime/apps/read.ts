@@ -1,8 +1,8 @@
 /** From text to a tree of values that know their place. Everything here is bounded: the text comes from strangers. */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml'
-import { messageOf, OrchestryError, type Problem } from '../errors.ts'
+import { escapePointer, messageOf, OrchestryError, type Problem } from '../errors.ts'
 import { limits } from '../limits.ts'
-import { escapePointer, type Field, type Place, type Tree } from './tree.ts'
+import type { Field, Place, Tree } from './tree.ts'
 
 export interface Source {
   readonly tree: Tree

@@ -5,12 +5,12 @@ import { codeOf, OrchestryError } from '../errors.ts'
 import type { Events, EventType } from '../events/events.ts'
 import { nearest } from '../nearest.ts'
 import type { Key, Store } from '../store/store.ts'
+import { createTurns } from '../turns.ts'
 import type { App, AppChange, AppRecord, Apps } from './app.ts'
 import { createRoutes } from './routes.ts'
 import { patchScaling } from './scaling-patch.ts'
 import { invalid, type ParsedSpec, parseSpec } from './spec.ts'
 import { findIn } from './tree.ts'
-import { createTurns } from './turns.ts'
 import { versionOf } from './version.ts'
 
 type Stored = Omit<AppRecord, 'revision'>
@@ -29,7 +29,7 @@ export async function createApps(deps: {
   const { store, clock, events, drivers } = deps
   const records = new Map<string, AppRecord>()
   const routes = createRoutes()
-  const inTurn = createTurns()
+  const { take: inTurn } = createTurns()
   const listeners = new Set<(change: AppChange) => void>()
   let sorted: readonly AppRecord[] | undefined
 

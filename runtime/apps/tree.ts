@@ -18,7 +18,6 @@ export type Field = { readonly keyAt: Place; node: Tree }
 export type Mapping = { readonly kind: 'mapping'; readonly at: Place; readonly fields: Map<string, Field> }
 export type Tree = Leaf | List | Mapping
 
-export const escapePointer = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')
 export const splitPointer = (pointer: string): string[] =>
   pointer
     .split('/')

@@ -149,9 +149,9 @@ async function lookAt(host: DemoHost, second: number, phase: string, seen: Set<s
     phase,
     desired: app.desired,
     serving: app.serving,
-    ...given('rps', value('rps')),
-    ...given('p95Ms', value('latencyP95Ms')),
-    ...given('errorPercent', value('errorPercent')),
+    rps: value('rps'),
+    p95Ms: value('latencyP95Ms'),
+    errorPercent: value('errorPercent'),
     decisions: news,
     votes: (latest?.votes ?? []).map(renderVote).join('; '),
   }
@@ -195,8 +195,4 @@ async function until(signal: AbortSignal, seconds: number, condition: () => Prom
   while (performance.now() < deadlineMs && !signal.aborted && !(await condition())) {
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
-}
-
-function given<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
-  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V }
 }

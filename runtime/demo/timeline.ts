@@ -5,9 +5,10 @@ export interface Moment {
   readonly phase: string
   readonly desired: number
   readonly serving: number
-  readonly rps?: number
-  readonly p95Ms?: number
-  readonly errorPercent?: number
+  /** Absent values: nothing was measured. */
+  readonly rps: number | undefined
+  readonly p95Ms: number | undefined
+  readonly errorPercent: number | undefined
   /** What was decided since the last line, newest last. */
   readonly decisions: readonly { readonly from: number; readonly to: number; readonly reason: string }[]
   readonly votes: string

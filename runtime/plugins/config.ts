@@ -3,10 +3,10 @@
  * bounded, never compiled to code, and where it brings its own patterns it is run in a thread that can be ended.
  */
 import { Worker } from 'node:worker_threads'
-import { OrchestryError, type Problem } from '../errors.ts'
+import { escapePointer, OrchestryError, type Problem } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { schemaProblems } from './config-check.ts'
-import { escapePointer, problemsText } from './problems.ts'
+import { problemsText } from './problems.ts'
 
 export type ConfigSchema = Readonly<Record<string, unknown>>
 

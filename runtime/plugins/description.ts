@@ -1,10 +1,10 @@
 /** Checks what a plugin's code declared against the hook table, so that a misspelt name is an error and not a silence. */
 import { type HookKind, hookKinds, hookTable } from '@orchestry/sdk'
-import type { Problem } from '../errors.ts'
+import { escapePointer, type Problem } from '../errors.ts'
 import type { Description } from '../sandbox/sandbox.ts'
 import { configSchemaProblems } from './config.ts'
 import { schemaProblems } from './config-check.ts'
-import { escapePointer, unknownName } from './problems.ts'
+import { unknownName } from './problems.ts'
 
 const lifecycle = ['activate', 'dispose', 'validateConfig', 'migrate']
 const isHookKind = (name: string): name is HookKind => (hookKinds as string[]).includes(name)

@@ -6,6 +6,7 @@ import type { Events } from '../events/events.ts'
 import type { Log } from '../log.ts'
 import type { Sandbox, SandboxIncident } from '../sandbox/sandbox.ts'
 import type { Store } from '../store/store.ts'
+import { createTurns } from '../turns.ts'
 import { compilePackage, findBuiltins, isCurrent } from './compile.ts'
 import { createInstaller, requireEntry } from './install.ts'
 import { createLock } from './lock.ts'
@@ -43,7 +44,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   const register = createRegister({ clock, events, log, breakerOf: deps.breakerOf ?? (() => 'closed') })
   const serving = createServing({ register, starter, lock, log })
   const installer = createInstaller({ register, serving, starter, lock, events, clock })
-  const inTurn = createTurns()
+  const inTurn = createPluginTurns()
   const { slots, find, view } = register
 
   async function setEnabled(slot: Slot, isEnabled: boolean): Promise<void> {
@@ -165,31 +166,21 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   }
 }
 
-/** For each plugin one thing after the other; different plugins do not wait for each other. */
-function createTurns() {
-  const queues = new Map<string, Promise<void>>()
+/** For each plugin one thing after the other, until we stop. */
+function createPluginTurns() {
+  const turns = createTurns()
   let isEnded = false
   return {
     isEnded: () => isEnded,
-    run<T>(id: string, work: () => Promise<T>): Promise<T> {
-      const turn = (queues.get(id) ?? Promise.resolve()).then(() => {
+    run: <T>(id: string, work: () => Promise<T>): Promise<T> =>
+      turns.take(id, async () => {
         if (isEnded) throw new OrchestryError('ORC_HOOK_NOT_SERVING', 'Orchestry is stopping. Nothing was changed.')
         return work()
-      })
-      const settled = turn.then(
-        () => {},
-        () => {},
-      )
-      queues.set(id, settled)
-      void settled.then(() => {
-        if (queues.get(id) === settled) queues.delete(id)
-      })
-      return turn
-    },
+      }),
     /** What is being done is finished; what still waits is refused. */
     async end(): Promise<void> {
       isEnded = true
-      await Promise.all(queues.values())
+      await turns.settled()
     },
   }
 }

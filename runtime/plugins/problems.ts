@@ -1,5 +1,5 @@
 /** Turns schema errors into problems a person can act on: one per fault, with its path, its value and the nearest known name. */
-import type { Problem } from '../errors.ts'
+import { escapePointer, type Problem } from '../errors.ts'
 import { nearest } from '../nearest.ts'
 
 type SchemaNode = Readonly<Record<string, unknown>>
@@ -73,10 +73,6 @@ function valueAt(root: unknown, pointer: string): unknown {
     node = (node as Record<string, unknown>)[key]
   }
   return node
-}
-
-export function escapePointer(part: string): string {
-  return part.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
 /** A value, short enough for an error text. */

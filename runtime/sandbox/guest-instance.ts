@@ -50,7 +50,6 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
   let channel: Channel | undefined
   let isOpen = false
   let isDisposed = false
-  let isOpenedBefore = false
   /** Counts the isolates: each numbers its host calls from the beginning, so an answer must find the one that asked. */
   let isolate = 0
   let running = 0
@@ -176,8 +175,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     name: options.name,
 
     async attach(given) {
-      if (isOpenedBefore) options.onReopen?.()
-      isOpenedBefore = true
+      if (isolate > 0) options.onReopen?.()
       isOpen = false
       isolate += 1
       channel = given

@@ -4,6 +4,7 @@ import type { AppChange, Apps } from '../apps/app.ts'
 import type { Clock } from '../clock.ts'
 import { messageOf, OrchestryError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
+import { createTurns } from '../turns.ts'
 import { checkSize, scaleByHand } from './by-hand.ts'
 import type { Decision, DecisionLog, Scaling } from './decision.ts'
 import { createMemory } from './memory.ts'
@@ -26,7 +27,9 @@ export function createScaling(deps: ScalingDeps): Scaling {
   const { apps, clock, decisionLog, log, store, tickMs, voteTimeoutMs = defaultVoteTimeoutMs } = deps
   const memory = createMemory({ store })
   const listeners = new Set<(decision: Decision) => void>()
-  const inTurn = createTurns()
+  const turns = createTurns()
+  /** Ticks and hands never write across each other. */
+  const inTurn = <T>(run: () => Promise<T>) => turns.take('commit', run)
   const tickDeps: TickDeps = { ...deps, memory, voteTimeoutMs, inTurn, onDecision }
   const ticker = createTicker({ clock, log, tickMs, run: createTick(tickDeps) })
   let stopWatching: (() => void) | undefined
@@ -79,7 +82,7 @@ export function createScaling(deps: ScalingDeps): Scaling {
       stopWatching?.()
       stopWatching = undefined
       await ticker.stop()
-      await inTurn(async () => {})
+      await turns.settled()
     },
   }
 }
@@ -89,14 +92,4 @@ function isNews({ record, previous }: AppChange): boolean {
   if (record === undefined || previous === undefined) return true
   const { app, paused, isRunning } = record
   return app !== previous.app || paused !== previous.paused || isRunning !== previous.isRunning
-}
-
-/** Runs what it is given one after the other; a failure is its caller's alone. */
-function createTurns(): <T>(run: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve()
-  return (run) => {
-    const next = last.then(run, run)
-    last = next.catch(() => undefined)
-    return next
-  }
 }
