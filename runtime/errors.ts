@@ -38,6 +38,7 @@ export const catalogue = {
   ORC_CAPABILITY_LIMIT: plugin(429, 'The plugin used up what it was granted'),
   ORC_CAPABILITY_FAILED: system(502, 'The capability could not do what the plugin asked'),
   ORC_NET_BLOCKED_ADDRESS: plugin(403, 'The plugin may not connect to this address'),
+  ORC_NET_REDIRECT_DENIED: plugin(403, 'The answer led to where the plugin may not go'),
   ORC_NET_TIMEOUT: system(504, 'The other side did not answer in time'),
   ORC_NET_UNREACHABLE: system(502, 'The other side cannot be reached'),
 
@@ -77,13 +78,19 @@ export const catalogue = {
   ORC_PLUGIN_QUARANTINED: plugin(503, 'The plugin is quarantined'),
   ORC_PLUGIN_UNKNOWN: operator(404, 'There is no plugin of this name'),
 
+  ORC_SANDBOX_CPU_EXCEEDED: plugin(502, 'The plugin used more CPU time than it was granted'),
   ORC_SANDBOX_CRASHED: plugin(502, 'The sandbox of the plugin ended'),
   ORC_SANDBOX_GUEST_ERROR: plugin(502, 'The plugin threw an error'),
   ORC_SANDBOX_OUT_OF_MEMORY: plugin(502, 'The plugin used more memory than it was granted'),
   ORC_SANDBOX_PROTOCOL: plugin(502, 'The sandbox spoke out of protocol and was killed'),
   ORC_SANDBOX_RESULT_TOO_LARGE: plugin(502, 'The plugin answered more than it may'),
+  ORC_SANDBOX_TIER_TOO_LOW: operator(409, 'This machine cannot confine the plugin as strictly as is required'),
   ORC_SANDBOX_TIMEOUT: plugin(504, 'The plugin did not answer in time'),
   ORC_SANDBOX_UNAVAILABLE: system(503, 'No sandbox could be started'),
+
+  ORC_SECRET_INVALID: operator(400, 'The secret cannot be kept'),
+  ORC_SECRET_KEY_UNUSABLE: system(500, 'The key of the stored secrets cannot be used'),
+  ORC_SECRET_UNKNOWN: operator(404, 'There is no secret of this name'),
 
   ORC_STORE_CONFLICT: system(409, 'The stored value changed in between'),
   ORC_STORE_CORRUPT: system(500, 'The store file is damaged'),

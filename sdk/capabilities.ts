@@ -14,6 +14,20 @@ const texts = (maxLength = 256) => Type.Array(Type.String({ minLength: 1, maxLen
 const record = <K extends string, P extends Type.TProperties>(kind: K, properties: P) =>
   Type.Object({ kind: Type.Literal(kind), ...common, ...properties }, strict)
 
+const why = Type.String({ minLength: 1, maxLength: 300 })
+const name = Type.String({ pattern: '^[a-z][a-zA-Z0-9]{0,31}$' })
+/** A secret that the host puts into a header (of gRPC: metadata) of every request; the guest never sees it. */
+const auth = Type.Object(
+  {
+    secret: Type.String({ minLength: 1, maxLength: 64 }),
+    header: Type.Optional(Type.String({ pattern: '^[a-z][a-z0-9-]{0,63}$' })),
+    /** Put before it, like `Bearer `. */
+    prefix: Type.Optional(Type.String({ maxLength: 32 })),
+  },
+  strict,
+)
+export const cryptoOps = ['hash', 'hmac', 'randomBytes', 'randomUuid'] as const
+
 /** The grammar of each kind of capability, by kind. Values may hold `${config.x}`; what it resolves to is what is granted. */
 export const capabilitySchemas = {
   net: record('net', {
@@ -24,7 +38,98 @@ export const capabilitySchemas = {
     paths: Type.Optional(texts()),
     addresses: Type.Optional(texts()),
     maxBodyKb: Type.Optional(Type.Integer({ minimum: 0, maximum: 1024 })),
-    why: Type.String({ minLength: 1, maxLength: 300 }),
+    /** How many redirects are followed, each checked like a request of its own; none without it. */
+    redirects: Type.Optional(Type.Integer({ minimum: 0, maximum: 3 })),
+    perMinute: Type.Optional(Type.Integer({ minimum: 1, maximum: 60_000 })),
+    auth: Type.Optional(auth),
+    why,
+  }),
+  tcp: record('tcp', {
+    /** `host:port`; may be left out when `addresses` is `["instances"]`. */
+    targets: Type.Optional(texts()),
+    addresses: Type.Optional(texts()),
+    maxReadKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+    why,
+  }),
+  unix: record('unix', {
+    /** Absolute paths of sockets, exact. */
+    paths: texts(108),
+    maxReadKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+    why,
+  }),
+  grpc: record('grpc', {
+    /** `host:port`; may be left out when `addresses` is `["instances"]`. */
+    targets: Type.Optional(texts()),
+    addresses: Type.Optional(texts()),
+    /** `package.Service/Method` or `package.Service/*`. */
+    methods: texts(),
+    /** The text of a proto3 file that describes those methods; `grpc.health.v1.Health` is known without. */
+    proto: Type.Optional(Type.String({ minLength: 1, maxLength: 32_768 })),
+    tls: Type.Optional(Type.Boolean()),
+    metadata: Type.Optional(texts(64)),
+    maxMessageKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+    auth: Type.Optional(auth),
+    why,
+  }),
+  redis: record('redis', {
+    /** `redis://host:port/db`, `rediss://…`, or `secret://name` of a secret that holds such a URL. */
+    url: Type.String({ minLength: 1, maxLength: 512 }),
+    addresses: Type.Optional(texts()),
+    commands: texts(32),
+    /** Prefixes that every key must have. */
+    keys: texts(),
+    maxReplyKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+    why,
+  }),
+  files: record('files', {
+    roots: Type.Array(
+      Type.Object(
+        {
+          name,
+          /** An absolute path of a directory. */
+          path: Type.String({ minLength: 1, maxLength: 1024 }),
+          read: Type.Optional(texts()),
+          write: Type.Optional(texts()),
+        },
+        strict,
+      ),
+      { minItems: 1, maxItems: 8 },
+    ),
+    quotaKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
+    maxFileKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+    maxFiles: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+    why,
+  }),
+  exec: record('exec', {
+    commands: Type.Array(
+      Type.Object(
+        {
+          name,
+          /** An absolute path. */
+          path: Type.String({ minLength: 1, maxLength: 1024 }),
+          /** sha-256 of the program in hex; without it, that of the program found at consent is written into the grant. */
+          digest: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+          /** Fixed texts with holes: `{n:int}`, `{name:token}`, `{mode:one|two}`. */
+          args: Type.Optional(Type.Array(Type.String({ maxLength: 256 }), { maxItems: 64 })),
+          timeoutMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 60_000 })),
+          maxOutputKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+        },
+        strict,
+      ),
+      { minItems: 1, maxItems: 16 },
+    ),
+    why,
+  }),
+  secrets: record('secrets', {
+    names: texts(64),
+    /** `inject`: `secret://name` as a header's whole value; the host puts the secret there. `reveal`: the guest reads it. */
+    mode: Type.Union([Type.Literal('inject'), Type.Literal('reveal')]),
+    why,
+  }),
+  crypto: record('crypto', {
+    ops: Type.Array(Type.Union(cryptoOps.map((op) => Type.Literal(op))), { minItems: 1 }),
+    /** Secrets that may be used as keys of `hmac`; the guest never sees them. */
+    keys: Type.Optional(texts(64)),
   }),
   proxy: record('proxy', {}),
   kv: record('kv', {
@@ -71,6 +176,101 @@ export interface NetCapability {
   fetch(request: string | NetRequest): Promise<NetResponse>
   /** Sends all requests in one crossing. One failure does not disturb the others. */
   fetchAll(requests: NetRequest[]): Promise<NetOutcome[]>
+}
+/** Text, or with `encoding: 'base64'` any bytes. */
+export type Encoding = 'utf8' | 'base64'
+export type ReadOptions = {
+  /** At most so many bytes; the grant's `maxReadKb` where it is smaller. */
+  maxBytes?: number
+  /** Reads on until this text was seen. Without it the first bytes that come are the answer. */
+  until?: string
+  timeoutMs?: number
+  encoding?: Encoding
+}
+export type Chunk = { data: string; isEnd: boolean }
+export type Exchange = ReadOptions & { target: string; send?: string }
+export interface StreamCapability {
+  /** Connects; the connection is closed when the hook call that opened it is over. */
+  open(target: string, options?: { timeoutMs?: number }): Promise<string>
+  write(connection: string, data: string, encoding?: Encoding): Promise<void>
+  read(connection: string, options?: ReadOptions): Promise<Chunk>
+  close(connection: string): Promise<void>
+  /** Connect, send, read and close in one crossing. Without `send` and `until` it only tells whether a connection is taken. */
+  exchange(request: Exchange): Promise<Chunk & { durationMs: number }>
+  exchangeAll(
+    requests: Exchange[],
+  ): Promise<({ ok: true; response: Chunk & { durationMs: number } } | { ok: false; code: string; message: string })[]>
+}
+export type GrpcCall = {
+  target: string
+  /** `package.Service/Method`. */
+  method: string
+  message?: Record<string, unknown>
+  metadata?: Record<string, string>
+  timeoutMs?: number
+}
+/** `status` is the number of the gRPC status; `message` is there when it is 0. */
+export type GrpcAnswer = { status: number; detail: string; message?: Record<string, unknown>; durationMs: number }
+export type GrpcHealth = 'SERVING' | 'NOT_SERVING' | 'UNKNOWN' | 'SERVICE_UNKNOWN'
+export interface GrpcCapability {
+  unary(call: GrpcCall): Promise<GrpcAnswer>
+  /** `grpc.health.v1.Health/Check` of each target; `service` is '' for the whole server. */
+  checkAll(
+    checks: { target: string; service?: string; timeoutMs?: number }[],
+  ): Promise<
+    (
+      | { ok: true; health: GrpcHealth; durationMs: number }
+      | { ok: false; status: number; code: string; message: string }
+    )[]
+  >
+}
+export type RedisReply = string | number | null | RedisReply[]
+export interface RedisCapability {
+  command(name: string, ...args: (string | number)[]): Promise<RedisReply>
+  /** Each with its own outcome, in order. */
+  pipeline(
+    commands: (string | number)[][],
+  ): Promise<({ ok: true; reply: RedisReply } | { ok: false; code: string; message: string })[]>
+}
+export type FileInfo = { path: string; bytes: number; modifiedAtMs: number }
+export interface FilesCapability {
+  read(
+    root: string,
+    path: string,
+    options?: { offset?: number; maxBytes?: number; encoding?: Encoding },
+  ): Promise<string>
+  /** Under another name first, then renamed: readers see the old file or the whole new one. */
+  write(root: string, path: string, data: string, encoding?: Encoding): Promise<void>
+  remove(root: string, path: string): Promise<void>
+  /** Granted files, by path. */
+  list(root: string, directory?: string): Promise<FileInfo[]>
+  stat(root: string, path: string): Promise<FileInfo | null>
+  /** What was appended since `cursor` (a former answer's; without it: from the end). A rotated file begins anew. */
+  tail(root: string, path: string, cursor?: string, maxBytes?: number): Promise<{ text: string; cursor: string }>
+}
+export type ExecResult = {
+  code: number | null
+  signal: string | null
+  stdout: string
+  stderr: string
+  durationMs: number
+}
+export interface ExecCapability {
+  /** Runs a granted command; `values` fill the holes of its arguments. */
+  run(command: string, values?: Record<string, string | number>): Promise<ExecResult>
+}
+export interface SecretsCapability {
+  /** Only with `mode: 'reveal'`. */
+  get(name: string): Promise<string>
+}
+export interface CryptoCapability {
+  /** Hex of sha256, sha384 or sha512. */
+  hash(algorithm: string, data: string, encoding?: Encoding): Promise<string>
+  /** Hex; `key` names a secret of the grant. */
+  hmac(algorithm: string, key: string, data: string, encoding?: Encoding): Promise<string>
+  /** Base64. */
+  randomBytes(count: number): Promise<string>
+  randomUuid(): Promise<string>
 }
 export interface ProxyCapability {
   /** Replaces the whole upstream of one app in the embedded proxy. Idempotent. */
@@ -124,6 +324,14 @@ export interface MetricsCapability {
 /** Binding by capability kind; under another name when the manifest's record says `as`. */
 export interface CapabilityBindings {
   net: NetCapability
+  tcp: StreamCapability
+  unix: StreamCapability
+  grpc: GrpcCapability
+  redis: RedisCapability
+  files: FilesCapability
+  exec: ExecCapability
+  secrets: SecretsCapability
+  crypto: CryptoCapability
   proxy: ProxyCapability
   kv: KvCapability
   log: LogCapability

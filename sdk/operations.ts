@@ -1,6 +1,14 @@
 /** The operations of each capability that cross to the host; the sandbox builds `ctx` from this table. */
 export const capabilityOperations = {
   net: ['fetch', 'fetchAll'],
+  tcp: ['open', 'write', 'read', 'close', 'exchange', 'exchangeAll'],
+  unix: ['open', 'write', 'read', 'close', 'exchange', 'exchangeAll'],
+  grpc: ['unary', 'checkAll'],
+  redis: ['command', 'pipeline'],
+  files: ['read', 'write', 'remove', 'list', 'stat', 'tail'],
+  exec: ['run'],
+  secrets: ['get'],
+  crypto: ['hash', 'hmac', 'randomBytes', 'randomUuid'],
   proxy: ['apply', 'remove', 'status', 'traffic'],
   kv: ['get', 'put', 'delete', 'list'],
   log: ['debug', 'info', 'warn', 'error'],

@@ -11,6 +11,13 @@ export interface Caller {
   readonly limits?: Pick<EffectiveLimits, 'logKbPerMin' | 'timeoutMs'>
   /** Says that something was refused although the operation as a whole goes on. Set by the table. */
   readonly onDenied?: (operation: string, message: string) => void
+  /** Secrets that may stand as `secret://name` where the host sends something in the plugin's name. Set by the table. */
+  readonly injectable?: ReadonlySet<string>
+  /**
+   * Tells each decision with the resolved target it was about (`GET https://api.example:443/v1/jobs`, `SET queue:7`), for the
+   * capability trace. Set by the table, which counts operations that tell nothing under their own name.
+   */
+  readonly onUse?: (operation: string, target: string, isAllowed: boolean) => void
   /** Calls the guest's function behind a timer; resolves when it is done, whether it failed or not. */
   readonly fire?: (timerId: string) => Promise<void>
 }
@@ -32,6 +39,13 @@ export interface Capability<K extends CapabilityKind = CapabilityKind> {
   readonly kind: K
   /** What is wrong with a resolved grant; empty when it may be given. */
   check?(grant: GrantOf<K>): string[]
+  /** What the operator agrees to, where the record leaves that to be found out (the digest of a program). Kept in the lock. */
+  pin?(grant: GrantOf<K>): Promise<GrantOf<K>>
+  /**
+   * The narrowest grant that would have allowed these targets, as `onUse` told them; undefined where there is nothing to
+   * narrow. Pure.
+   */
+  narrow?(grant: GrantOf<K>, targets: readonly string[]): GrantOf<K> | undefined
   /** Made once per grant and plugin instance. */
   use(grant: GrantOf<K>, caller: Caller): CapabilityUse
 }
@@ -45,6 +59,16 @@ export interface CapabilityUsage {
   readonly kind: CapabilityKind
   readonly allowed: number
   readonly denied: number
+  readonly targets: readonly TargetUsage[]
+}
+
+/** Uses of one operation on one distinct resolved target. */
+export interface TargetUsage {
+  readonly operation: string
+  readonly target: string
+  readonly allowed: number
+  readonly denied: number
+  readonly lastAtMs: number
 }
 
 /** The grants of one plugin instance, ready to be called through its sandbox. */
@@ -70,5 +94,11 @@ export interface CapabilityTable {
   readonly kinds: readonly CapabilityKind[]
   /** What is wrong with a resolved grant; empty when it may be given. */
   check(grant: CapabilityRecord): string[]
+  /** What is wrong with grants that are harmless one by one (writing a program that may be run). */
+  checkTogether(grants: readonly CapabilityRecord[]): string[]
+  /** See `Capability.pin`. Throws ORC_CAPABILITY_DENIED in words for the operator. */
+  pin(grant: CapabilityRecord): Promise<CapabilityRecord>
+  /** See `Capability.narrow`; the grant itself where it cannot be narrower. */
+  narrow(grant: CapabilityRecord, targets: readonly string[]): CapabilityRecord
   bind(grants: readonly CapabilityRecord[], caller: Caller, onViolation?: (violation: Violation) => void): Bound
 }

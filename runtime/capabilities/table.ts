@@ -30,6 +30,9 @@ export function createCapabilities(list: readonly AnyCapability[]): CapabilityTa
   return {
     kinds: list.map((capability) => capability.kind),
     check: (grant) => require(grant.kind).check?.(grant) ?? [],
+    checkTogether: () => [],
+    pin: async (grant) => (await require(grant.kind).pin?.(grant)) ?? grant,
+    narrow: (grant, targets) => require(grant.kind).narrow?.(grant, targets) ?? grant,
     bind: (grants, caller, onViolation) => bind(grants, caller, require, onViolation),
   }
 }
@@ -75,7 +78,7 @@ function bind(
 
   return {
     bindings: Object.fromEntries(rows.map(({ binding, kind }) => [binding, kind])),
-    usage: () => rows.map(({ binding, kind, allowed, denied }) => ({ binding, kind, allowed, denied })),
+    usage: () => rows.map(({ binding, kind, allowed, denied }) => ({ binding, kind, allowed, denied, targets: [] })),
     reset() {
       for (const { use } of rows) use.reset?.()
     },

@@ -174,6 +174,7 @@ function createCallCount() {
     counted: (instance: SandboxInstance, blame: (place: string) => string): SandboxInstance => ({
       name: instance.name,
       usage: () => instance.usage(),
+      usageRows: () => instance.usageRows(),
       dispose: () => instance.dispose(),
       async call(items, options) {
         underWay += 1

@@ -66,6 +66,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     hostCalls: 0,
     bytesIn: 0,
     bytesOut: 0,
+    drops: 0,
   }
   let cpuOfThisIsolateMs = 0
 
@@ -276,6 +277,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     },
 
     usage: (): InstanceUsage => ({ ...usage }),
+    usageRows: () => [],
 
     async dispose() {
       if (isDisposed) return

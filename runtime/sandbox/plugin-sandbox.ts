@@ -273,6 +273,7 @@ export async function createPluginSandbox(deps: {
         name: options.name,
         call: instance.call,
         usage: instance.usage,
+        usageRows: instance.usageRows,
         async dispose() {
           await instance.dispose()
           if (instances.get(options.name) === instance) instances.delete(options.name)

@@ -50,6 +50,8 @@ export interface CallOptions {
   readonly per: 'item' | 'call'
   readonly timeoutMs: number
   readonly endpoints?: ReadonlySet<string>
+  /** For the accounting: the app of each item, in their order; '' for what belongs to none. */
+  readonly apps?: readonly string[]
 }
 
 /** One slot of a batch, in the order of its items. `value` is plain JSON data, not checked against any schema yet. */
@@ -65,6 +67,14 @@ export interface InstanceUsage {
   readonly hostCalls: number
   readonly bytesIn: number
   readonly bytesOut: number
+  /** What was refused or thrown away instead of being done: calls without a place, host calls above the pace. */
+  readonly drops: number
+}
+
+/** What one hook has used for one app. Of a batch each app is charged its share of time and bytes. */
+export interface UsageRow extends Omit<InstanceUsage, 'heapMb'> {
+  readonly hook: string
+  readonly app: string
 }
 
 /** One named instance of a plugin: an isolate of its own inside the plugin's sandbox host. */
@@ -73,6 +83,8 @@ export interface SandboxInstance {
   /** Each item is a JSON text. Never rejects: a failure of the whole call fills every slot. Settles exactly once. */
   call(items: readonly string[], options: CallOptions): Promise<GuestAnswer[]>
   usage(): InstanceUsage
+  /** The same by hook and app; what is beyond the bound on rows is summed under the app ''. */
+  usageRows(): UsageRow[]
   dispose(): Promise<void>
 }
 
@@ -83,6 +95,11 @@ export interface SandboxIncident {
   readonly message: string
   readonly hook?: string
   readonly instance?: string
+  readonly app?: string
+  /** `queue.ts:3:12`, where it is known. */
+  readonly line?: string
+  /** What the host did about it. */
+  readonly action?: 'refused' | 'isolateReplaced' | 'processKilled' | 'quarantined'
   readonly atMs: number
 }
 
@@ -104,9 +121,26 @@ export interface PluginSandbox {
   close(): Promise<void>
 }
 
+/** How strictly the operating system confines sandbox processes: 3 namespaces and seccomp, 2 own user, 1 resource limits, 0 nothing. */
+export type Tier = 0 | 1 | 2 | 3
+
+/** For `GET /api/v1/sandbox`: what holds on this machine, in words for an operator. */
+export interface SandboxDescription {
+  readonly engine: string
+  readonly node: string
+  readonly tier: Tier
+  /** Plugins that did not come with Orchestry are not run below it. */
+  readonly floor: Tier
+  /** One sentence. */
+  readonly isolation: string
+  readonly holds: readonly string[]
+  readonly lacks: readonly string[]
+  /** Every tier from the strictest on, and why one cannot be had here. */
+  readonly tiers: readonly { readonly tier: Tier; readonly isAvailable: boolean; readonly why?: string }[]
+}
+
 export interface Sandbox {
-  /** Process tier and engine in words, for `GET /api/v1/sandbox`. */
-  readonly description: { readonly engine: string; readonly isolation: string; readonly node: string }
+  readonly description: SandboxDescription
   load(bundle: Bundle, limits: EffectiveLimits): Promise<PluginSandbox>
   close(): Promise<void>
 }

@@ -21,6 +21,11 @@ export async function createSandbox(deps: { dataDir: string; clock: Clock; log: 
       isolation:
         'one process per plugin: empty environment, no files, own process group, Node permission model, no JIT unless granted',
       node: process.versions.node,
+      tier: 0,
+      floor: 0,
+      holds: [],
+      lacks: [],
+      tiers: [],
     },
     async load(bundle, limits) {
       const sandbox = await createPluginSandbox({ bundle, limits, spares, clock, log })

@@ -26,6 +26,7 @@ function house() {
     hostCalls: 4,
     bytesIn: 5,
     bytesOut: Number.NaN,
+    drops: 0,
   }
   const plugins: PluginView[] = [
     {

@@ -86,6 +86,7 @@ const usage = {
   hostCalls: 0,
   bytesIn: 10,
   bytesOut: 20,
+  drops: 0,
 }
 
 /** What a test may reach into beside the API's own ports. */
@@ -151,7 +152,16 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
       balancing: { status: async () => null, problem: () => undefined },
       logs: async (app, { lines }) => logs.filter((line) => line.instance.startsWith(`${app}-`)).slice(-lines),
       exposition: { text: () => 'orchestry_apps 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
-      sandbox: { engine: 'none', isolation: 'fake', node: process.version },
+      sandbox: {
+        engine: 'none',
+        isolation: 'fake',
+        node: process.version,
+        tier: 1,
+        floor: 1,
+        holds: [],
+        lacks: [],
+        tiers: [],
+      },
       config: {
         host: '127.0.0.1',
         port: 0,

@@ -40,7 +40,16 @@ export interface InProcessSandbox extends Sandbox {
 export function createInProcessSandbox(): InProcessSandbox {
   const loaded: InProcessPlugin[] = []
   return {
-    description: { engine: 'none', isolation: 'none (test)', node: process.versions.node },
+    description: {
+      engine: 'none',
+      isolation: 'none (test)',
+      node: process.versions.node,
+      tier: 0,
+      floor: 0,
+      holds: [],
+      lacks: [],
+      tiers: [],
+    },
     loaded,
     async load(bundle) {
       const { sandbox, control } = loadPlugin(bundle, () => loaded.splice(loaded.indexOf(control), 1))
@@ -164,6 +173,7 @@ function createInstance(evaluate: () => Guest, options: InstanceOptions, isServi
     hostCalls: 0,
     bytesIn: 0,
     bytesOut: 0,
+    drops: 0,
   }
 
   const contextFor = (invocation: Invocation) => {
@@ -206,6 +216,7 @@ function createInstance(evaluate: () => Guest, options: InstanceOptions, isServi
   const sandbox: SandboxInstance = {
     name: options.name,
     usage: (): InstanceUsage => ({ ...usage }),
+    usageRows: () => [],
     async dispose() {
       const ctx = contextFor(invocationOf('lifecycle', 1_000))
       if (typeof plugin.dispose === 'function') await plugin.dispose(ctx)

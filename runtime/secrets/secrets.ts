@@ -1,0 +1,20 @@
+/** The port of secrets: values that operators give by name, that plugins and apps use, and that nothing ever shows again. */
+
+export interface SecretView {
+  readonly name: string
+  readonly createdAtMs: number
+  readonly updatedAtMs: number
+}
+
+export interface Secrets {
+  /** By name; never a value. */
+  list(): SecretView[]
+  /** Resolves when it is on disk, encrypted. Throws ORC_SECRET_INVALID. */
+  put(name: string, value: string): Promise<SecretView>
+  /** Throws ORC_SECRET_UNKNOWN. */
+  remove(name: string): Promise<void>
+  /** The value itself: for what is sent in somebody's name, never for what is shown. Undefined where there is none. */
+  value(name: string): string | undefined
+  /** The text with every known secret value (also base64- or URL-encoded) replaced by `***`. */
+  redact(text: string): string
+}
