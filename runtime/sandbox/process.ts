@@ -31,6 +31,8 @@ export interface SandboxProcess {
   readonly lastHeardMs: number
   /** Resident memory in MB as the kernel counts it; 0 when it is gone. */
   memoryMb(): number
+  /** Processor time it has used since it began, in ms (user and system, of all its threads); 0 when it is gone. */
+  cpuMs(): number
   send(message: ToGuest, body?: string): void
   /** Takes the place of the earlier listeners: a process belongs to one owner at a time. */
   own(listeners: { onMessage(message: FromGuest, body: string): void; onDeath(death: Death): void }): void
@@ -168,6 +170,7 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
     },
     ready,
     memoryMb: () => residentMb(pid),
+    cpuMs: () => usedCpuMs(pid),
     send(message, body = '') {
       if (death !== undefined || isExited) return
       sentFrames += 1
@@ -187,6 +190,20 @@ const pageMb = 4096 / (1024 * 1024)
 function residentMb(pid: number): number {
   try {
     return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * pageMb
+  } catch {
+    return 0
+  }
+}
+
+/** The kernel counts in hundredths of a second for everybody who asks it, whatever it counts in itself. */
+const kernelTickMs = 10
+
+function usedCpuMs(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // Its name stands in brackets and may hold anything; what follows the last bracket begins with the third field.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) * kernelTickMs
   } catch {
     return 0
   }
