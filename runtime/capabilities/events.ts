@@ -6,6 +6,7 @@ import type { Events } from '../events/events.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Capability } from './capability.ts'
 import { matchesName, overlaps, patternProblems } from './name-pattern.ts'
+import { createBucket } from './rate.ts'
 
 const perSecond = 10
 const dataBytes = 16 * 1024
@@ -43,7 +44,7 @@ export function createEventsCapability(deps: {
       return [...patternProblems('emit', emit), ...patternProblems('subscribe', subscribe), ...reserved, ...empty]
     },
     use({ emit = [], subscribe = [] }, caller) {
-      const bucket = createBucket(perSecond, clock)
+      const bucket = createBucket(perSecond, 1_000, clock)
       return {
         operations: {
           async emit(args) {
@@ -73,19 +74,3 @@ export function createEventsCapability(deps: {
 
 const denied = (what: string, granted: readonly string[]) =>
   new OrchestryError('ORC_CAPABILITY_DENIED', `ctx.events: ${what}; granted: ${granted.join(', ') || 'nothing'}`)
-
-/** Refills evenly; holds one second's worth. */
-function createBucket(rate: number, clock: Clock) {
-  let tokens = rate
-  let filledMs = clock.monotonic()
-  return {
-    take(): boolean {
-      const nowMs = clock.monotonic()
-      tokens = Math.min(rate, tokens + ((nowMs - filledMs) / 1000) * rate)
-      filledMs = nowMs
-      if (tokens < 1) return false
-      tokens -= 1
-      return true
-    },
-  }
-}

@@ -1,5 +1,4 @@
 /** The one HTTP client for plugins: connects only to addresses it checked itself, follows nothing, believes no size. */
-import { lookup } from 'node:dns/promises'
 import type { LookupFunction } from 'node:net'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
@@ -7,6 +6,7 @@ import type { NetResponse } from '@orchestry/sdk'
 import { Agent, buildConnector } from 'undici'
 import { messageOf, OrchestryError } from '../errors.ts'
 import { canonicalAddress } from './addresses.ts'
+import { blocked, type IsAllowed, type Resolve, resolveAllowed } from './resolve.ts'
 
 export interface HttpRequest {
   readonly url: URL
@@ -24,19 +24,13 @@ export interface HttpClient {
   close(): void
 }
 
-export type Resolve = (host: string) => Promise<readonly { address: string; family: number }[]>
-const systemResolve: Resolve = (host) => lookup(host, { all: true, verbatim: true })
-
 const connectMs = 5_000
 const headerBytes = 8 * 1024
 const keepAliveMs = 4_000
 
 /** `isAllowed` decides about an IP address and port; it is asked for every address a name has, before any is used. */
-export function createHttpClient(options: {
-  isAllowed: (address: string, port: number) => boolean
-  resolve?: Resolve
-}): HttpClient {
-  const { isAllowed, resolve = systemResolve } = options
+export function createHttpClient(options: { isAllowed: IsAllowed; resolve?: Resolve }): HttpClient {
+  const { isAllowed, resolve } = options
   let agent: Agent | undefined
 
   function connector(): buildConnector.connector {
@@ -44,14 +38,14 @@ export function createHttpClient(options: {
       const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80)
       const host = target.hostname.replace(/^\[|\]$/g, '')
       // A literal address skips `lookup`, so it is looked at here; a name has none yet.
-      if (/^[\d.]+$|:/.test(host) && !isAllowed(host, port)) return callback(blocked(host), null)
+      if (/^[\d.]+$|:/.test(host) && !isAllowed(host, port)) return callback(blocked('ctx.net', host), null)
       const connect = buildConnector({ timeout: connectMs, lookup: checkedLookup(port), allowH2: false })
       connect(target, (error, socket) => {
         if (error !== null) return callback(error, null)
         const remote = canonicalAddress(socket.remoteAddress ?? '')
         if (isAllowed(remote, port)) return callback(null, socket)
         socket.destroy()
-        callback(blocked(remote), null)
+        callback(blocked('ctx.net', remote), null)
       })
     }
   }
@@ -59,16 +53,10 @@ export function createHttpClient(options: {
   /** Resolves once; one address that is not allowed refuses them all. */
   function checkedLookup(port: number): LookupFunction {
     return (host, wanted, callback) => {
-      resolve(host).then(
-        (found) => {
-          const [first] = found
-          const refused = found.find(({ address }) => !isAllowed(address, port))
-          if (refused !== undefined) callback(blocked(host), '', 0)
-          else if (first === undefined) callback(unreachable(`${host} has no address`), '', 0)
-          else if (wanted.all === true) callback(null, [...found])
-          else callback(null, first.address, first.family)
-        },
-        () => callback(unreachable(`the name ${host} cannot be resolved`), '', 0),
+      resolveAllowed('ctx.net', { host, port }, isAllowed, resolve).then(
+        (found) =>
+          wanted.all === true ? callback(null, [...found]) : callback(null, found[0].address, found[0].family),
+        (refusal: Error) => callback(refusal, '', 0),
       )
     }
   }
@@ -171,11 +159,6 @@ async function readBody(body: Body, headers: Record<string, string>, allowedByte
 
 const tooLarge = (bytes: number) =>
   new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.net: the answer is larger than ${bytes / 1024} KB (maxBodyKb)`)
-const blocked = (host: string) =>
-  new OrchestryError(
-    'ORC_NET_BLOCKED_ADDRESS',
-    `ctx.net: ${host} leads to an address that is not granted ("addresses")`,
-  )
 const unreachable = (why: string) => new OrchestryError('ORC_NET_UNREACHABLE', `ctx.net: ${why}`)
 const timedOut = ({ url, timeoutMs }: HttpRequest) =>
   new OrchestryError('ORC_NET_TIMEOUT', `ctx.net: no whole answer from ${url.host} within ${Math.round(timeoutMs)} ms`)

@@ -1,21 +1,17 @@
 /** Lets a plugin send HTTP requests to what its record names. Everything is decided here, for every request, in the host. */
-import { networkInterfaces } from 'node:os'
 import type { NetOutcome, NetResponse } from '@orchestry/sdk'
 import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { codeOf, messageOf, OrchestryError } from '../errors.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
-import { canonicalAddress, isGranted, kindOf } from './addresses.ts'
+import { isGranted, kindOf } from './addresses.ts'
 import { argumentsOf } from './arguments.ts'
 import type { Capability } from './capability.ts'
-import { createHttpClient, type HttpClient, type Resolve } from './net-http.ts'
+import { createHttpClient, type HttpClient } from './net-http.ts'
 import { matchTarget, type NetRule, readNetRule } from './net-rule.ts'
+import { isOwnListener, type Listener } from './own-listeners.ts'
+import type { Resolve } from './resolve.ts'
 import { createInFlight, type InFlight } from './slots-in-flight.ts'
-
-export interface Listener {
-  readonly host: string
-  readonly port: number
-}
 
 const atOnce = 64
 const waitingMost = 2_000
@@ -160,22 +156,4 @@ function checkHeaders(given: Readonly<Record<string, string>>): Record<string, s
   })
   if (bytes > headersBytes) throw refuse(`the headers are larger than ${headersBytes / 1024} KB`)
   return Object.fromEntries(headers)
-}
-
-function isOwnListener(listeners: readonly Listener[], given: string, port: number): boolean {
-  const samePort = listeners.filter((listener) => listener.port === port)
-  if (samePort.length === 0) return false
-  const address = canonicalAddress(given)
-  return samePort.some(({ host }) => {
-    const own = host === 'localhost' ? '127.0.0.1' : canonicalAddress(host)
-    if (own === address || (host === 'localhost' && address === '::1')) return true
-    const isEverywhere = own === '0.0.0.0' || own === '::'
-    return isEverywhere && (kindOf(address) === 'loopback' || isOfThisMachine(address))
-  })
-}
-
-function isOfThisMachine(address: string): boolean {
-  return Object.values(networkInterfaces()).some((all) =>
-    all?.some((one) => canonicalAddress(one.address.split('%')[0] ?? '') === address),
-  )
 }
