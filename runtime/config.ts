@@ -2,6 +2,8 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { OrchestryError } from './errors.ts'
+import { limitPolicyForm, readLimitPolicy } from './limit-policy.ts'
+import type { LimitPolicy } from './limits.ts'
 import { type LogLevel, logLevels } from './log.ts'
 
 export interface Config {
@@ -15,6 +17,8 @@ export interface Config {
   readonly tickMs: number
   /** What becomes of replicas and the proxy when this process is asked to end. */
   readonly onExit: 'stop' | 'keep'
+  /** The most that any plugin gets, whatever its manifest asks for. */
+  readonly pluginLimits: LimitPolicy
   /** Directories whose sub-directories are plugins that come with Orchestry. */
   readonly builtinDirs: readonly string[]
 }
@@ -31,6 +35,7 @@ export const settingVariables: Record<keyof Settings, string> = {
   logLevel: 'ORCHESTRY_LOG_LEVEL',
   tickMs: 'ORCHESTRY_TICK_MS',
   onExit: 'ORCHESTRY_ON_EXIT',
+  pluginLimits: 'ORCHESTRY_PLUGIN_LIMITS',
 }
 
 const loopback = new Set(['127.0.0.1', 'localhost', '::1'])
@@ -61,6 +66,11 @@ export function readConfig(
     if (given === undefined || given === '') return fallback
     return allowed.includes(given as T) ? (given as T) : refuse(key, `one of ${allowed.join(', ')}`)
   }
+  const policy = (): LimitPolicy => {
+    const given = value('pluginLimits')
+    if (given === undefined || given === '') return {}
+    return readLimitPolicy(String(given)) ?? refuse('pluginLimits', limitPolicyForm)
+  }
   const host = String(value('host') ?? '127.0.0.1')
   if (!loopback.has(host))
     refuse('host', 'a loopback address (127.0.0.1, ::1): without authentication nothing else is served')
@@ -74,6 +84,7 @@ export function readConfig(
     logLevel: oneOf('logLevel', 'info', logLevels),
     tickMs: whole('tickMs', 1000, 50, 60_000),
     onExit: oneOf('onExit', 'stop', ['stop', 'keep']),
+    pluginLimits: policy(),
     builtinDirs,
   }
 }

@@ -151,6 +151,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       clock,
       log,
       builtinDirs: config.builtinDirs,
+      limitPolicy: config.pluginLimits,
       breakerOf: caller.breakerOf,
       resetBreakers: (id) => {
         for (const { name, plugin } of plugins.liveInstances()) if (plugin === id) caller.resetBreaker(name)

@@ -1,7 +1,10 @@
 /** Every bound in one place. A queue, a loop or a body that is not bounded here is a defect. */
 import type { HealthCheck, Limits } from '@orchestry/sdk'
 
-/** What a plugin gets where its manifest asks for nothing, and the most that the default policy allows. */
+/**
+ * What a plugin gets where its manifest asks for nothing, and the most that anybody gets. `cpuMs` and `timeoutMs` are for one
+ * message: a batch of items shares them.
+ */
 export const pluginDefaults = {
   memoryMb: 32,
   cpuMs: 1_000,
@@ -21,11 +24,20 @@ export const pluginCeilings = {
   logKbPerMin: 3_840,
 } as const
 
-export type EffectiveLimits = Readonly<Record<keyof typeof pluginDefaults, number>> & { readonly jit: boolean }
+type LimitName = keyof typeof pluginDefaults
+export type EffectiveLimits = Readonly<Record<LimitName, number>> & { readonly jit: boolean }
+/** What the operator allows every plugin at most: the setting `pluginLimits`. */
+export type LimitPolicy = Readonly<Partial<Record<LimitName, number>>>
+/** Which of the three was the smallest. `default` is where the manifest asks for nothing. */
+export type LimitBounds = Readonly<Record<LimitName, 'manifest' | 'default' | 'policy' | 'ceiling'>>
 
-/** min(manifest, policy): what the manifest leaves open takes the default. */
-export function effectiveLimits(asked: Limits | undefined, isJitGranted: boolean): EffectiveLimits {
-  const pick = (key: keyof typeof pluginDefaults) => Math.min(asked?.[key] ?? pluginDefaults[key], pluginCeilings[key])
+/** min(manifest, policy, ceiling): what the manifest leaves open takes the default. */
+export function effectiveLimits(
+  asked: Limits | undefined,
+  isJitGranted: boolean,
+  policy: LimitPolicy = {},
+): EffectiveLimits {
+  const pick = (name: LimitName) => pickLimit(name, asked, policy).value
   return {
     memoryMb: pick('memoryMb'),
     cpuMs: pick('cpuMs'),
@@ -36,6 +48,21 @@ export function effectiveLimits(asked: Limits | undefined, isJitGranted: boolean
     logKbPerMin: pick('logKbPerMin'),
     jit: asked?.jit !== undefined && isJitGranted,
   }
+}
+
+/** For people: who it was that bounded each. */
+export function limitBounds(asked: Limits | undefined, policy: LimitPolicy = {}): LimitBounds {
+  const names = Object.keys(pluginDefaults) as LimitName[]
+  return Object.fromEntries(names.map((name) => [name, pickLimit(name, asked, policy).by])) as LimitBounds
+}
+
+function pickLimit(name: LimitName, asked: Limits | undefined, policy: LimitPolicy) {
+  let value: number = asked?.[name] ?? pluginDefaults[name]
+  let by: LimitBounds[LimitName] = asked?.[name] === undefined ? 'default' : 'manifest'
+  if (value > pluginCeilings[name]) [value, by] = [pluginCeilings[name], 'ceiling']
+  const allowed = policy[name]
+  if (allowed !== undefined && value > allowed) [value, by] = [allowed, 'policy']
+  return { value, by }
 }
 
 /** How long a new replica may take until its first healthy answer, counted from its start. */
@@ -53,6 +80,17 @@ export const limits = {
   bodyFromGuestBytes: 1024 * 1024,
   /** Characters of all arguments of the host calls that one hook call makes: reading them is the host's own time. */
   hostCallCharacters: 4 * 1024 * 1024,
+  /** The same of all answers that the host calls of one hook call bring. */
+  hostAnswerCharacters: 4 * 1024 * 1024,
+  /** Host calls of one plugin process are let through at this pace, with this many at once; beyond it they wait. */
+  hostCallsPerSecond: 2_000,
+  hostCallsBurst: 4_000,
+  /** Of one instance: how many the host works on at once, and how many may wait, with their characters; more are refused. */
+  hostCallsAtOnce: 32,
+  hostCallsWaiting: 4_096,
+  hostCallsWaitingCharacters: 8 * 1024 * 1024,
+  /** Rows of the accounting of one instance, by hook and app; what is beyond is summed up under no app. */
+  usageRows: 2_000,
   frameToGuestBytes: 4 * 1024 * 1024,
   jsonDepth: 32,
   /** Items in one message of a batched hook: where cost per item is lowest (50–200 measured). */

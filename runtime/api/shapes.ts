@@ -154,6 +154,7 @@ export const Plugin = Type.Object({
   hooks: Type.Array(text),
   capabilities: Type.Array(Capability),
   limits: record,
+  limitsBoundBy: maybe(record),
   instances: Type.Array(
     Type.Object({
       name: text,
@@ -202,6 +203,7 @@ export const Settings = Type.Object({
   logLevel: text,
   tickMs: whole,
   onExit: Type.Enum(['stop', 'keep']),
+  pluginLimits: Type.Record(text, whole),
   builtinDirs: Type.Array(text),
 })
 const Load = Type.Record(text, Type.Number())

@@ -3,6 +3,7 @@ import type { CapabilityTable } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
+import type { LimitPolicy } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { Sandbox, SandboxIncident } from '../sandbox/sandbox.ts'
 import type { Store } from '../store/store.ts'
@@ -26,6 +27,8 @@ export interface PluginsDeps {
   readonly clock: Clock
   readonly log: Log
   readonly builtinDirs: readonly string[]
+  /** The most that any plugin gets; without it the ceilings. */
+  readonly limitPolicy?: LimitPolicy
   /** From the room that calls plugins; without it every breaker is shown closed. */
   readonly breakerOf?: BreakerOf
   readonly resetBreakers?: (plugin: string) => void
@@ -41,7 +44,8 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   const log = deps.log.child({ room: 'plugins' })
   const lock = createLock(deps)
   const starter = createStarter(deps)
-  const register = createRegister({ clock, events, log, breakerOf: deps.breakerOf ?? (() => 'closed') })
+  const { breakerOf = () => 'closed' as const, limitPolicy } = deps
+  const register = createRegister({ clock, events, log, breakerOf, limitPolicy })
   const serving = createServing({ register, starter, lock, log })
   const installer = createInstaller({ register, serving, starter, lock, events, clock })
   const inTurn = createPluginTurns()
@@ -106,7 +110,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   return {
     list: () => [...slots.values()].map(view).sort((a, b) => a.id.localeCompare(b.id)),
     show: (id) => view(find(id)),
-    liveInstances: () => [...slots.values()].flatMap(liveInstancesOf),
+    liveInstances: () => [...slots.values()].flatMap((slot) => liveInstancesOf(slot, limitPolicy)),
     sandboxOf: (id) => slots.get(id)?.running?.sandbox,
     onChange: register.onChange,
 

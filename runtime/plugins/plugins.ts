@@ -1,6 +1,6 @@
 /** The port of installed plugins: how a package gets in, and what became of it. */
 import type { CapabilityRecord, Manifest } from '@orchestry/sdk'
-import type { EffectiveLimits } from '../limits.ts'
+import type { EffectiveLimits, LimitBounds } from '../limits.ts'
 import type { Description, InstanceUsage, PluginSandbox, SandboxIncident, SandboxInstance } from '../sandbox/sandbox.ts'
 
 /** `serving` means: every enabled instance can be called. */
@@ -62,6 +62,7 @@ export interface PluginView {
   readonly hooks: readonly string[]
   readonly capabilities: readonly CapabilityRecord[]
   readonly limits: EffectiveLimits
+  readonly limitsBoundBy?: LimitBounds
   readonly instances: readonly {
     readonly name: string
     readonly config: unknown

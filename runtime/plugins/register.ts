@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import { codeOf, messageOf, OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
+import type { LimitPolicy } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { SandboxIncident } from '../sandbox/sandbox.ts'
 import { unscopedName } from './package.ts'
@@ -34,6 +35,7 @@ export function createRegister(deps: {
   events: Pick<Events, 'emit'>
   log: Log
   breakerOf: BreakerOf
+  limitPolicy?: LimitPolicy | undefined
 }): Register {
   const { clock, events, log } = deps
   const slots = new Map<string, Slot>()
@@ -58,7 +60,7 @@ export function createRegister(deps: {
     slots,
     record,
     changed,
-    view: (slot) => viewOf(slot, deps.breakerOf),
+    view: (slot) => viewOf(slot, deps.breakerOf, deps.limitPolicy),
     drop: (id) => void slots.delete(id),
 
     find(given) {

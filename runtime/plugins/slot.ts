@@ -1,5 +1,5 @@
 /** All that is known of one plugin at this moment, and how it is shown. */
-import { effectiveLimits } from '../limits.ts'
+import { type EffectiveLimits, effectiveLimits, type LimitPolicy, limitBounds } from '../limits.ts'
 import type { SandboxIncident } from '../sandbox/sandbox.ts'
 import type { Incident, LiveInstance, LockEntry, PluginState, PluginView } from './plugins.ts'
 import type { Running } from './starter.ts'
@@ -57,7 +57,10 @@ export function stateOf(slot: Slot): PluginState {
   }
 }
 
-export function viewOf(slot: Slot, breakerOf: BreakerOf): PluginView {
+const limitsOf = ({ entry, running }: Slot, policy: LimitPolicy | undefined): EffectiveLimits =>
+  running?.limits ?? effectiveLimits(entry?.manifest.limits, entry?.isJitGranted ?? false, policy)
+
+export function viewOf(slot: Slot, breakerOf: BreakerOf, policy?: LimitPolicy): PluginView {
   const { id, seed, entry, running } = slot
   const schema = entry?.description.configSchema
   return {
@@ -68,7 +71,8 @@ export function viewOf(slot: Slot, breakerOf: BreakerOf): PluginView {
     ...(slot.problem === undefined ? {} : { problem: slot.problem }),
     hooks: Object.keys(entry?.description.hooks ?? {}),
     capabilities: entry?.instances[0]?.grants ?? entry?.manifest.capabilities ?? [],
-    limits: effectiveLimits(entry?.manifest.limits, entry?.isJitGranted ?? false),
+    limits: limitsOf(slot, policy),
+    limitsBoundBy: limitBounds(entry?.manifest.limits, policy),
     instances: (entry?.instances ?? []).map(({ name, config, isDefault }) => {
       const usage = running?.instances.get(name)?.sandbox.usage()
       const shown = { name, config, isDefault, breaker: breakerOf(id, name) }
@@ -82,10 +86,11 @@ export function viewOf(slot: Slot, breakerOf: BreakerOf): PluginView {
   }
 }
 
-export function liveInstancesOf(slot: Slot): LiveInstance[] {
+export function liveInstancesOf(slot: Slot, policy?: LimitPolicy): LiveInstance[] {
   const { id, entry, running } = slot
   if (entry === undefined || !entry.isEnabled) return []
   const isServing = running?.sandbox.state === 'serving'
+  const limits = limitsOf(slot, policy)
   return entry.instances.map(({ name, isDefault }) => {
     const instance = isServing ? running.instances.get(name)?.sandbox : undefined
     const shown = {
@@ -93,7 +98,7 @@ export function liveInstancesOf(slot: Slot): LiveInstance[] {
       version: entry.version,
       name,
       isDefault,
-      limits: effectiveLimits(entry.manifest.limits, entry.isJitGranted),
+      limits,
       hooks: entry.description.hooks,
     }
     return instance === undefined ? shown : { ...shown, sandbox: instance }

@@ -3,7 +3,7 @@ import type { Manifest } from '@orchestry/sdk'
 import type { Bound, CapabilityTable, Violation } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
-import { type EffectiveLimits, effectiveLimits } from '../limits.ts'
+import { type EffectiveLimits, effectiveLimits, type LimitPolicy } from '../limits.ts'
 import type { Description, PluginSandbox, Sandbox, SandboxIncident, SandboxInstance } from '../sandbox/sandbox.ts'
 import { createBlame } from './blame.ts'
 import type { CompiledBundle } from './bundle.ts'
@@ -49,6 +49,7 @@ export function createStarter(deps: {
   sandbox: Pick<Sandbox, 'load'>
   capabilities: CapabilityTable
   clock: Clock
+  limitPolicy?: LimitPolicy
 }): Starter {
   const { capabilities, clock } = deps
 
@@ -91,7 +92,7 @@ export function createStarter(deps: {
   return {
     async load(wanted) {
       const { id, version, bundle } = wanted
-      const limits = effectiveLimits(wanted.manifest.limits, wanted.isJitGranted)
+      const limits = effectiveLimits(wanted.manifest.limits, wanted.isJitGranted, deps.limitPolicy)
       const sandbox = await deps.sandbox.load({ plugin: id, version, source: bundle.source, hash: bundle.hash }, limits)
       try {
         const description = await sandbox.describe()

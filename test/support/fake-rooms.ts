@@ -171,6 +171,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
         logLevel: 'silent',
         tickMs: 1000,
         onExit: 'stop',
+        pluginLimits: {},
         builtinDirs: [],
       },
       dashboard: createDashboard(),

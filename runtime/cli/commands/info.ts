@@ -10,9 +10,18 @@ export const declareConfig: Declare = (command, cli) => {
     if (options.json) return cli.terminal.json(config)
     await cli.terminal.table(
       ['SETTING', 'VALUE'],
-      Object.entries(config).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : String(value)]),
+      Object.entries(config).map(([name, value]) => [name, shown(value)]),
     )
   })
+}
+
+/** Lists and maps as they are written in a setting. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return value.join(', ')
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Object.entries(value)
+    .map(([name, part]) => `${name}=${String(part)}`)
+    .join(',')
 }
 
 export const declareInfo: Declare = (command, cli) => {

@@ -14,6 +14,10 @@ export const declareServe: Declare = (command, { deps }) => {
     .addOption(
       new Option('--on-exit <what>', 'with replicas (ORCHESTRY_ON_EXIT; default: stop)').choices(['stop', 'keep']),
     )
+    .option(
+      '--plugin-limits <limits>',
+      'the most any plugin gets, like memoryMb=64,cpuMs=500 (ORCHESTRY_PLUGIN_LIMITS)',
+    )
     .action((settings: Settings) => deps.serve({ ...settings }))
 }
 
