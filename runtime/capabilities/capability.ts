@@ -48,6 +48,8 @@ export interface Capability<K extends CapabilityKind = CapabilityKind> {
   narrow?(grant: GrantOf<K>, targets: readonly string[]): GrantOf<K> | undefined
   /** Made once per grant and plugin instance. */
   use(grant: GrantOf<K>, caller: Caller): CapabilityUse
+  /** The plugin was removed: whatever is kept in its name goes. */
+  forget?(plugin: string): Promise<void> | void
 }
 
 /** A capability of whatever kind: each one only ever gets grants of its own kind, which the table sees to. */
@@ -101,4 +103,6 @@ export interface CapabilityTable {
   /** See `Capability.narrow`; the grant itself where it cannot be narrower. */
   narrow(grant: CapabilityRecord, targets: readonly string[]): CapabilityRecord
   bind(grants: readonly CapabilityRecord[], caller: Caller, onViolation?: (violation: Violation) => void): Bound
+  /** Deletes what any capability keeps of a plugin that was removed. */
+  forget(plugin: string): Promise<void>
 }

@@ -1,5 +1,6 @@
 /** Dispatches what guests ask for. A guest chooses only texts: they are looked up in a map, never used as property names. */
 import type { CapabilityKind, CapabilityRecord } from '@orchestry/sdk'
+import { type Clock, systemClock } from '../clock.ts'
 import { type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { parseUntrustedJson } from '../sandbox/json.ts'
@@ -13,12 +14,20 @@ import type {
   Operation,
   Violation,
 } from './capability.ts'
+import { createTrace, isInexact, type Trace } from './trace.ts'
 
 /** A refusal of what is not granted, as against a failure of what is. */
-const refusals: ReadonlySet<ErrorCode> = new Set(['ORC_CAPABILITY_DENIED', 'ORC_NET_BLOCKED_ADDRESS'])
+const refusals: ReadonlySet<ErrorCode> = new Set([
+  'ORC_CAPABILITY_DENIED',
+  'ORC_NET_BLOCKED_ADDRESS',
+  'ORC_NET_REDIRECT_DENIED',
+])
 const shownLength = 300
 
-export function createCapabilities(list: readonly AnyCapability[]): CapabilityTable {
+export function createCapabilities(
+  list: readonly AnyCapability[],
+  clock: Pick<Clock, 'now'> = systemClock,
+): CapabilityTable {
   const byKind = new Map<string, Capability>(
     list.map((capability) => [capability.kind, capability as unknown as Capability]),
   )
@@ -32,8 +41,13 @@ export function createCapabilities(list: readonly AnyCapability[]): CapabilityTa
     check: (grant) => require(grant.kind).check?.(grant) ?? [],
     checkTogether: () => [],
     pin: async (grant) => (await require(grant.kind).pin?.(grant)) ?? grant,
-    narrow: (grant, targets) => require(grant.kind).narrow?.(grant, targets) ?? grant,
-    bind: (grants, caller, onViolation) => bind(grants, caller, require, onViolation),
+    // Where not every target is known whole, nothing can be said about what would have been enough.
+    narrow: (grant, targets) =>
+      targets.some(isInexact) ? grant : (require(grant.kind).narrow?.(grant, targets) ?? grant),
+    bind: (grants, caller, onViolation) => bind(grants, caller, require, clock, onViolation),
+    async forget(plugin) {
+      for (const capability of list) await capability.forget?.(plugin)
+    },
   }
 }
 
@@ -41,18 +55,19 @@ interface Row {
   readonly binding: string
   readonly kind: CapabilityKind
   readonly use: CapabilityUse
-  allowed: number
-  denied: number
+  readonly trace: Trace
 }
 
 function bind(
   grants: readonly CapabilityRecord[],
   caller: Caller,
   require: (kind: CapabilityKind) => Capability,
+  clock: Pick<Clock, 'now'>,
   onViolation: (violation: Violation) => void = () => {},
 ): Bound {
   const rows: Row[] = []
-  const operations = new Map<string, { row: Row; run: Operation }>()
+  const operations = new Map<string, { row: Row; name: string; run: Operation }>()
+  const injectable = injectableOf(grants)
   let isDisposed = false
   const dispose = () => {
     if (isDisposed) return
@@ -62,14 +77,15 @@ function bind(
   try {
     for (const grant of grants) {
       const binding = grant.as ?? grant.kind
-      const onDenied = (operation: string, message: string) => {
-        row.denied += 1
+      const trace = createTrace()
+      const onDenied = (operation: string, message: string) =>
         onViolation({ operation: `${binding}.${operation}`, hook: '', message })
-      }
-      const use = require(grant.kind).use(grant, { ...caller, onDenied })
-      const row: Row = { binding, kind: grant.kind, use, allowed: 0, denied: 0 }
+      const onUse = (operation: string, target: string, isAllowed: boolean) =>
+        trace.record(operation, target, isAllowed, clock.now())
+      const use = require(grant.kind).use(grant, { ...caller, injectable, onDenied, onUse })
+      const row: Row = { binding, kind: grant.kind, use, trace }
       rows.push(row)
-      for (const [name, run] of Object.entries(row.use.operations)) operations.set(`${binding}.${name}`, { row, run })
+      for (const [name, run] of Object.entries(use.operations)) operations.set(`${binding}.${name}`, { row, name, run })
     }
   } catch (thrown) {
     dispose()
@@ -78,7 +94,7 @@ function bind(
 
   return {
     bindings: Object.fromEntries(rows.map(({ binding, kind }) => [binding, kind])),
-    usage: () => rows.map(({ binding, kind, allowed, denied }) => ({ binding, kind, allowed, denied, targets: [] })),
+    usage: () => rows.map(({ binding, kind, trace }) => ({ binding, kind, ...trace.counts(), targets: trace.rows() })),
     reset() {
       for (const { use } of rows) use.reset?.()
     },
@@ -86,22 +102,33 @@ function bind(
     async onHostCall(operation, argumentsJson, invocation) {
       const shown = operation.slice(0, 64)
       const found = operations.get(operation)
+      const told = found?.row.trace.told(found.name)
+      /** An operation that told what it was about is counted there, and under its own name otherwise. */
+      const count = (isAllowed: boolean) => {
+        if (found === undefined || found.row.trace.told(found.name) !== told) return
+        found.row.trace.record(found.name, found.name, isAllowed, clock.now())
+      }
       try {
         if (isDisposed) throw new OrchestryError('ORC_CAPABILITY_DENIED', 'the plugin instance was closed')
         if (found === undefined) throw notGranted(shown)
         const result = await found.run(readArguments(shown, argumentsJson), invocation)
-        found.row.allowed += 1
+        count(true)
         return JSON.stringify(result ?? null)
       } catch (thrown) {
         const error = asGuestError(thrown, shown)
         if (refusals.has(error.code)) {
-          if (found !== undefined) found.row.denied += 1
+          count(false)
           if (!isDisposed) onViolation({ operation: shown, hook: invocation.hook, message: error.message })
         }
         throw error
       }
     },
   }
+}
+
+/** Names of secrets that the host may put where the guest writes `secret://name`. */
+function injectableOf(grants: readonly CapabilityRecord[]): ReadonlySet<string> {
+  return new Set(grants.flatMap((grant) => (grant.kind === 'secrets' && grant.mode === 'inject' ? grant.names : [])))
 }
 
 function notGranted(operation: string): OrchestryError {

@@ -105,10 +105,13 @@ test('uses are counted, reset and dispose reach every grant, and afterwards noth
   log.length = 0
   const bound = bind()
   await bound.onHostCall('cache.get', '[]', invocation)
-  assert.deepEqual(bound.usage(), [
-    { binding: 'kv', kind: 'kv', allowed: 0, denied: 0 },
-    { binding: 'cache', kind: 'kv', allowed: 1, denied: 0 },
-  ])
+  assert.deepEqual(
+    bound.usage().map(({ binding, kind, allowed, denied }) => ({ binding, kind, allowed, denied })),
+    [
+      { binding: 'kv', kind: 'kv', allowed: 0, denied: 0 },
+      { binding: 'cache', kind: 'kv', allowed: 1, denied: 0 },
+    ],
+  )
   bound.reset()
   bound.dispose()
   bound.dispose()
