@@ -45,6 +45,7 @@ const ports = new Set([
   'runtime/reconcile/reconcile.ts',
   'runtime/sandbox/sandbox.ts',
   'runtime/scaling/decision.ts',
+  'runtime/secrets/secrets.ts',
   'runtime/store/store.ts',
 ])
 

@@ -35,6 +35,8 @@ export const eventTypes = [
   'plugin.restarted',
   'plugin.quarantined',
   'plugin.violated',
+  'secret.stored',
+  'secret.removed',
   'runtime.started',
   'runtime.stopped',
   'dataplane.restarted',
