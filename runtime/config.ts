@@ -19,9 +19,15 @@ export interface Config {
   readonly onExit: 'stop' | 'keep'
   /** The most that any plugin gets, whatever its manifest asks for. */
   readonly pluginLimits: LimitPolicy
+  /** How strictly sandbox processes are confined: a tier, or the strictest that this machine can give. */
+  readonly sandboxTier: (typeof sandboxTiers)[number]
+  /** Plugins that did not come with Orchestry are not run in a tier below it. */
+  readonly sandboxFloor: 0 | 1 | 2 | 3
   /** Directories whose sub-directories are plugins that come with Orchestry. */
   readonly builtinDirs: readonly string[]
 }
+
+export const sandboxTiers = ['best', '3', '2', '1', '0'] as const
 
 export type Settings = Partial<Record<Exclude<keyof Config, 'builtinDirs'>, string | number>>
 
@@ -36,6 +42,8 @@ export const settingVariables: Record<keyof Settings, string> = {
   tickMs: 'ORCHESTRY_TICK_MS',
   onExit: 'ORCHESTRY_ON_EXIT',
   pluginLimits: 'ORCHESTRY_PLUGIN_LIMITS',
+  sandboxTier: 'ORCHESTRY_SANDBOX_TIER',
+  sandboxFloor: 'ORCHESTRY_SANDBOX_FLOOR',
 }
 
 const loopback = new Set(['127.0.0.1', 'localhost', '::1'])
@@ -85,6 +93,8 @@ export function readConfig(
     tickMs: whole('tickMs', 1000, 50, 60_000),
     onExit: oneOf('onExit', 'stop', ['stop', 'keep']),
     pluginLimits: policy(),
+    sandboxTier: oneOf('sandboxTier', 'best', sandboxTiers),
+    sandboxFloor: whole('sandboxFloor', 1, 0, 3) as Config['sandboxFloor'],
     builtinDirs,
   }
 }

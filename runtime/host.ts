@@ -112,7 +112,13 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
     undoing.add('the embedded proxy', () => dataplane.stop({ keep }))
 
     let server: ApiServer | undefined
-    const sandbox = await createSandbox({ dataDir: dataDir.path, clock, log })
+    const sandbox = await createSandbox({
+      dataDir: dataDir.path,
+      tier: config.sandboxTier,
+      floor: config.sandboxFloor,
+      clock,
+      log,
+    })
     undoing.add('the sandbox', () => sandbox.close())
     const pluginLogs = createPluginLogs({ log, clock })
     const capabilities = createCapabilities([

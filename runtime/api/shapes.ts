@@ -193,7 +193,17 @@ export const PluginCapabilities = Type.Object({ id: text, capabilities: Type.Arr
 
 export const Alive = Type.Object({ status: Type.Literal('ok') })
 export const Ready = Type.Object({ ok: Type.Boolean(), problems: Type.Array(text) })
-export const SandboxReport = Type.Object({ engine: text, isolation: text, node: text })
+const Tier = Type.Integer({ minimum: 0, maximum: 3 })
+export const SandboxReport = Type.Object({
+  engine: text,
+  node: text,
+  tier: Tier,
+  floor: Tier,
+  isolation: text,
+  holds: Type.Array(text),
+  lacks: Type.Array(text),
+  tiers: Type.Array(Type.Object({ tier: Tier, isAvailable: Type.Boolean(), why: maybe(text) })),
+})
 export const Settings = Type.Object({
   host: text,
   port: whole,
@@ -204,6 +214,8 @@ export const Settings = Type.Object({
   tickMs: whole,
   onExit: Type.Enum(['stop', 'keep']),
   pluginLimits: Type.Record(text, whole),
+  sandboxTier: Type.Enum(['best', '3', '2', '1', '0']),
+  sandboxFloor: Tier,
   builtinDirs: Type.Array(text),
 })
 const Load = Type.Record(text, Type.Number())

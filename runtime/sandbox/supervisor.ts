@@ -5,10 +5,16 @@ import type { Log } from '../log.ts'
 import { findEngineAddon } from './addon.ts'
 import { createPluginSandbox } from './plugin-sandbox.ts'
 import { buildSandboxProgram } from './program.ts'
-import type { PluginSandbox, Sandbox } from './sandbox.ts'
+import type { PluginSandbox, Sandbox, Tier } from './sandbox.ts'
 import { createSpares } from './spares.ts'
 
-export async function createSandbox(deps: { dataDir: string; clock: Clock; log: Log }): Promise<Sandbox> {
+export async function createSandbox(deps: {
+  dataDir: string
+  tier?: 'best' | '3' | '2' | '1' | '0'
+  floor?: Tier
+  clock: Clock
+  log: Log
+}): Promise<Sandbox> {
   const { dataDir, clock, log } = deps
   const addon = findEngineAddon()
   const path = await buildSandboxProgram(join(dataDir, 'sandbox'))
@@ -22,7 +28,7 @@ export async function createSandbox(deps: { dataDir: string; clock: Clock; log: 
         'one process per plugin: empty environment, no files, own process group, Node permission model, no JIT unless granted',
       node: process.versions.node,
       tier: 0,
-      floor: 0,
+      floor: deps.floor ?? 1,
       holds: [],
       lacks: [],
       tiers: [],

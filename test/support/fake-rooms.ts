@@ -172,6 +172,8 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
         tickMs: 1000,
         onExit: 'stop',
         pluginLimits: {},
+        sandboxTier: 'best',
+        sandboxFloor: 1,
         builtinDirs: [],
       },
       dashboard: createDashboard(),

@@ -1,5 +1,5 @@
 import { Option } from 'commander'
-import type { Settings } from '../../config.ts'
+import { type Settings, sandboxTiers } from '../../config.ts'
 import { logLevels } from '../../log.ts'
 import { type Declare, wholeFrom } from '../command.ts'
 
@@ -17,6 +17,17 @@ export const declareServe: Declare = (command, { deps }) => {
     .option(
       '--plugin-limits <limits>',
       'the most any plugin gets, like memoryMb=64,cpuMs=500 (ORCHESTRY_PLUGIN_LIMITS)',
+    )
+    .addOption(
+      new Option(
+        '--sandbox-tier <tier>',
+        'how strictly plugins are confined, 3 is strictest (ORCHESTRY_SANDBOX_TIER; default: best)',
+      ).choices([...sandboxTiers]),
+    )
+    .option(
+      '--sandbox-floor <tier>',
+      "least tier for plugins that are not Orchestry's own (ORCHESTRY_SANDBOX_FLOOR; default: 1)",
+      wholeFrom(0, 3),
     )
     .action((settings: Settings) => deps.serve({ ...settings }))
 }
