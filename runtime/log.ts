@@ -1,14 +1,38 @@
 /** The process's own log: one JSON object a line on stderr (pino), or short lines when a person watches. */
 import { type Logger, pino } from 'pino'
 
-export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> & { child(bindings: Record<string, unknown>): Log }
+/** What hides in a log what nobody is to read. */
+export interface Redaction {
+  redact(text: string): string
+  redactData<T>(data: T): T
+}
+
+export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> & {
+  child(bindings: Record<string, unknown>): Log
+  /** From now on, for every line of this log and of its children. Only the first of a process has it. */
+  redactWith?(redaction: Redaction): void
+}
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 export const logLevels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
 
 export function createLog(options: { level: LogLevel; isForPeople?: boolean }): Log {
-  if (!options.isForPeople) return pino({ level: options.level }, pino.destination({ dest: 2, sync: true }))
-  return pino({ level: options.level, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line) => writeShort(line) })
+  let redaction: Redaction | undefined
+  const { level, isForPeople } = options
+  const stderr = isForPeople ? undefined : pino.destination({ dest: 2, sync: true })
+  const show = (line: string) => (stderr === undefined ? writeShort(line) : stderr.write(line))
+  const write = (line: string) => void show(redaction === undefined ? line : redacted(line, redaction))
+  const log = pino({ level, ...(isForPeople && { timestamp: pino.stdTimeFunctions.isoTime }) }, { write })
+  return Object.assign(log, {
+    redactWith(given: Redaction) {
+      redaction = given
+    },
+  })
+}
+
+/** What is found in the line as a whole is taken out part by part, so that a line stays JSON whatever the value was. */
+function redacted(line: string, { redact, redactData }: Redaction): string {
+  return redact(line) === line ? line : `${JSON.stringify(redactData(JSON.parse(line) as unknown))}\n`
 }
 
 const levelNames: Record<number, string> = { 20: 'debug', 30: 'info', 40: 'warn', 50: 'error' }

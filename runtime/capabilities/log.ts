@@ -2,7 +2,7 @@
 import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { pluginDefaults } from '../limits.ts'
-import { escapeControls, type Log } from '../log.ts'
+import { escapeControls, type Log, type Redaction } from '../log.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Caller, Capability } from './capability.ts'
 
@@ -32,8 +32,11 @@ export interface PluginLogs {
 
 const readLine = argumentsOf('log', Type.String(), maybe(Type.Record(Type.String(), Type.Unknown())))
 
-export function createPluginLogs(deps: { log: Log; clock: Clock }): PluginLogs {
-  const { log, clock } = deps
+export function createPluginLogs(deps: { log: Log; clock: Clock; redaction?: Redaction }): PluginLogs {
+  const { log, clock, redaction } = deps
+  // Before anything is escaped or cut: what was changed is not found any more.
+  const redact = (text: string) => redaction?.redact(text) ?? text
+  const textOf = (fields: Record<string, unknown>) => JSON.stringify(redaction?.redactData(fields) ?? fields)
   const kept = new Map<string, { lines: PluginLogLine[]; bytes: number }>()
   const sizeOf = (line: PluginLogLine) => line.message.length + (line.fields?.length ?? 0)
 
@@ -64,8 +67,8 @@ export function createPluginLogs(deps: { log: Log; clock: Clock }): PluginLogs {
             atMs: clock.now(),
             level,
             instance: caller.instance,
-            message: cut(escapeControls(message), lineBytes),
-            ...(fields === null ? {} : { fields: cut(escapeControls(JSON.stringify(fields)), lineBytes / 4) }),
+            message: cut(escapeControls(redact(message)), lineBytes),
+            ...(fields === null ? {} : { fields: cut(escapeControls(textOf(fields)), lineBytes / 4) }),
           }
           if (flood.admits(sizeOf(line))) write(caller.plugin, line)
         }

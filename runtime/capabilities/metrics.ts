@@ -29,8 +29,10 @@ export function createMetricsCapability(deps: {
   clock: Clock
   hasApp: (name: string) => boolean
   coreMetrics: readonly string[]
+  /** Hides what nobody is to read in labels. */
+  redactData?: <T>(data: T) => T
 }): Capability<'metrics'> {
-  const { metrics, clock } = deps
+  const { metrics, clock, redactData = (data) => data } = deps
   /** By plugin: its instances share what it was granted. Series → when it was last written. */
   const seriesOf = new Map<string, Map<string, number>>()
 
@@ -49,7 +51,8 @@ export function createMetricsCapability(deps: {
       seriesOf.set(caller.plugin, series)
 
       function admit(sample: Sample, nowMs: number): Sample {
-        const { app, metric, value, labels = {} } = sample
+        const { app, metric, value } = sample
+        const labels = redactData(sample.labels ?? {})
         if (!matchesName(emit, metric)) throw denied(`writing ${metric} is not granted`, emit)
         if (!deps.hasApp(app)) throw denied(`there is no app "${app.slice(0, 64)}"`, emit)
         const pairs = Object.entries(labels)

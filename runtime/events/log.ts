@@ -27,9 +27,11 @@ export interface EventLogDeps {
   clock: Pick<Clock, 'now' | 'sleep'>
   log: Pick<Log, 'error'>
   kept?: number
+  /** Hides what nobody is to read in the data of events. */
+  redactData?: <T>(data: T) => T
 }
 
-export function createEvents({ store, clock, log, kept = limits.eventsKept }: EventLogDeps): EventLog {
+export function createEvents({ store, clock, log, kept = limits.eventsKept, redactData }: EventLogDeps): EventLog {
   const listeners = new Set<(event: OrchestryEvent) => void>()
   const stopping = new AbortController()
   let newest = 0
@@ -49,6 +51,7 @@ export function createEvents({ store, clock, log, kept = limits.eventsKept }: Ev
     try {
       // What is heard is what will be read from the store, and nobody can change it in between.
       copies = JSON.parse(JSON.stringify(added)) as NewEvent[]
+      if (redactData !== undefined) copies = copies.map((event) => ({ ...event, data: redactData(event.data) }))
     } catch (error) {
       return Promise.reject(new OrchestryError('ORC_STORE_FAILED', `An event is not JSON data: ${messageOf(error)}.`))
     }

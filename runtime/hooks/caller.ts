@@ -39,8 +39,13 @@ const unheard: ReadonlySet<ErrorCode> = new Set(['ORC_HOOK_OVERLOADED', 'ORC_HOO
 /** The same complaint of the same hook is told once in this time. */
 const repeatMs = 10_000
 
-export function createCaller(deps: { clock: Clock; onIncident: (incident: BlamedIncident) => void }): Caller {
-  const { clock, onIncident } = deps
+export function createCaller(deps: {
+  clock: Clock
+  onIncident: (incident: BlamedIncident) => void
+  /** Hides what nobody is to read in answers: they are stored and shown (the reason of a vote, the message of a probe). */
+  redactData?: <T>(data: T) => T
+}): Caller {
+  const { clock, onIncident, redactData = (data) => data } = deps
   const breakers = new Map<string, Breaker>()
   const toldAtMs = new Map<string, number>()
 
@@ -67,12 +72,11 @@ export function createCaller(deps: { clock: Clock; onIncident: (incident: Blamed
     const hook = `${kind}.${fn}`
     if (!answer.ok) {
       const where = answer.line === undefined ? '' : ` at ${answer.line}`
-      return fail(instance, hook, answer.code, `${answer.message}${where}`)
+      return fail(instance, hook, answer.code, redactData(`${answer.message}${where}`))
     }
-    const problem = problemOfAnswer(kind, fn, answer.value)
-    return problem === undefined
-      ? { ok: true, value: answer.value }
-      : fail(instance, hook, 'ORC_HOOK_OUTPUT_INVALID', problem)
+    const value = redactData(answer.value)
+    const problem = problemOfAnswer(kind, fn, value)
+    return problem === undefined ? { ok: true, value } : fail(instance, hook, 'ORC_HOOK_OUTPUT_INVALID', problem)
   }
 
   async function send(instance: LiveInstance, sandbox: SandboxInstance, call: HookCall): Promise<Answer<unknown>[]> {

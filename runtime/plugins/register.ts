@@ -36,8 +36,10 @@ export function createRegister(deps: {
   log: Log
   breakerOf: BreakerOf
   limitPolicy?: LimitPolicy | undefined
+  /** Hides what nobody is to read in texts that came from a guest. */
+  redact?: (text: string) => string
 }): Register {
-  const { clock, events, log } = deps
+  const { clock, events, log, redact = (text) => text } = deps
   const slots = new Map<string, Slot>()
   const listeners = new Set<() => void>()
   const violatedMs = new Map<string, number>()
@@ -47,7 +49,7 @@ export function createRegister(deps: {
   }
 
   function record(slot: Slot, given: SandboxIncident): void {
-    const { code, message, hook, instance } = addIncident(slot, given)
+    const { code, message, hook, instance } = addIncident(slot, { ...given, message: redact(given.message) })
     log.warn({ plugin: slot.id, code, hook, instance }, message)
     if (!violations.has(code)) return
     const key = `${slot.id} ${code}`
@@ -80,7 +82,7 @@ export function createRegister(deps: {
     },
 
     recordFailure(slot, thrown) {
-      const [code, message] = [codeOf(thrown), messageOf(thrown)]
+      const [code, message] = [codeOf(thrown), redact(messageOf(thrown))]
       // After an upgrade that failed the old version serves on: that is an incident, not a state.
       if (slot.running === undefined) slot.problem = message
       record(slot, { code, message, atMs: clock.now() })
