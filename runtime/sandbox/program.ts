@@ -29,9 +29,17 @@ async function bundle(entry: string, options: Parameters<typeof build>[0]): Prom
   return text
 }
 
-/** Returns the path of the program inside `directory`; made once for each content. */
-export async function buildSandboxProgram(directory: string): Promise<string> {
-  const bootstrap = await bundle(beside('bootstrap'), { format: 'iife', globalName: 'bootstrap', platform: 'neutral' })
+/**
+ * Returns the path of the program inside `directory`; made once for each content. Only tests name defences of the bootstrap
+ * to leave out.
+ */
+export async function buildSandboxProgram(directory: string, removedDefences = ''): Promise<string> {
+  const bootstrap = await bundle(beside('bootstrap'), {
+    format: 'iife',
+    globalName: 'bootstrap',
+    platform: 'neutral',
+    define: { REMOVED_DEFENCES: JSON.stringify(removedDefences) },
+  })
   const program = await bundle(beside('main'), {
     format: 'cjs',
     platform: 'node',

@@ -1,5 +1,5 @@
 /** Time and chance as the host gives them with every call: replayable, and only for whom they were granted. */
-import { GuestError } from './primordials.ts'
+import { freeze, GuestError } from './primordials.ts'
 
 const multiply = Math.imul
 
@@ -14,7 +14,7 @@ export function createAmbient() {
   let seed = 1
 
   /** mulberry32: small, and the same numbers for the same seed wherever it is replayed. */
-  function random(): number {
+  const random = (): number => {
     seed = (seed + 0x6d2b79f5) | 0
     let bits = multiply(seed ^ (seed >>> 15), 1 | seed)
     bits = (bits + multiply(bits ^ (bits >>> 7), 61 | bits)) ^ bits
@@ -23,8 +23,8 @@ export function createAmbient() {
 
   return {
     granted,
-    now: () => nowMs,
-    random,
+    now: freeze(() => nowMs),
+    random: freeze(random),
     /** What `Date` and `Math.random` read. */
     builtin: {
       now() {

@@ -5,6 +5,7 @@
 import { createAmbient } from './ambient.ts'
 import { createAnswers, failedSlot, slot, slotOf } from './answers.ts'
 import { createContexts } from './context.ts'
+import { stands } from './defences.ts'
 import { describe, type Guest } from './describe.ts'
 import { harden } from './harden.ts'
 import { createHostCalls, type Post } from './host-calls.ts'
@@ -12,6 +13,7 @@ import { apply, CompileFunction, cut, freeze, GuestError, ownKeys, parse, text }
 
 /** The answer of a function that the plugin does not have. */
 const nothing = '[[1,null]]'
+const strict = stands('strict-bundle') ? '"use strict";' : ''
 
 export function start(post: Post, hostCallLimit: number, outLimit: number) {
   const ambient = createAmbient()
@@ -22,7 +24,7 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
   let config: unknown
   harden(ambient.builtin)
 
-  const hold = (reason: unknown) => ({ hold: true, reason: cut(text(reason)) })
+  const hold = freeze((reason: unknown) => ({ hold: true, reason: cut(text(reason)) }))
 
   function runHook(kind: string, fn: string, args: unknown[]): unknown {
     const hook = plugin?.[kind] as Guest | undefined
@@ -36,7 +38,7 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
     load(source: string): string {
       try {
         const module: { exports: Guest } = { exports: {} }
-        const code = `"use strict";${source}\n//# sourceURL=plugin.js`
+        const code = `${strict}${source}\n//# sourceURL=plugin.js`
         const run = apply(CompileFunction, undefined, ['module', 'exports', code])
         apply(run, undefined, [module, module.exports])
         const exported = module.exports.default ?? module.exports
@@ -102,6 +104,7 @@ export function start(post: Post, hostCallLimit: number, outLimit: number) {
 
 function deepFreeze(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
-  for (const key of ownKeys(value)) deepFreeze((value as Guest)[key as string])
+  const keys = ownKeys(value)
+  for (let index = 0; index < keys.length; index += 1) deepFreeze((value as Guest)[keys[index] as string])
   return freeze(value)
 }

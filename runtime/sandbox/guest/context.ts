@@ -1,6 +1,7 @@
 /** `ctx`: what was granted and nothing else, made anew for each call, so that a host call is always told whose it is. */
 import { capabilityOperations } from '@orchestry/sdk/operations'
 import { type Ambience, notGranted } from './ambient.ts'
+import { stands } from './defences.ts'
 import type { HostCalls } from './host-calls.ts'
 import { create, createTable, cut, defineProperty, freeze, GuestError, hasOwn, ownKeys, text } from './primordials.ts'
 
@@ -9,13 +10,17 @@ type Turn = { calls: number[] }
 type Timer = { run: () => unknown; turn: Turn; isOnce: boolean }
 
 const maxLogLength = 16_384
+const isFrozen = stands('frozen-api')
+const settle = <T extends object>(part: T): T => (isFrozen ? freeze(part) : part)
+/** A descriptor that looks nothing up on a prototype. */
+const accessor = (get: () => unknown) => ({ __proto__: null, enumerable: true, get: settle(get) }) as PropertyDescriptor
 
 export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
   const timers = createTable<string, Timer>()
   let bindings = create(null) as Record<string, string>
   let names: string[] = []
   /** What every `ctx` of this instance has in common; the whole of it where nothing was granted. */
-  let base = freeze(create(null) as object)
+  let base = settle(create(null) as object)
 
   function callOf({ calls }: Turn): number {
     for (let index = 0; index < calls.length; index += 1) {
@@ -31,22 +36,27 @@ export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
     return id
   }
 
+  function toFunction(kind: string, operation: string, full: string, turn: Turn): object {
+    if (kind === 'log') {
+      return (message: unknown, fields?: unknown) =>
+        hostCalls.tell(callOf(turn), full, [cut(text(message), maxLogLength), fields ?? null])
+    }
+    if (kind === 'timers' && operation !== 'cancel') {
+      return (ms: unknown, run: () => unknown) => startTimer(turn, full, ms, run, operation === 'after')
+    }
+    return (...args: unknown[]) => hostCalls.ask(callOf(turn), full, args)
+  }
+
   function bind(name: string, kind: string, turn: Turn): object {
-    if (kind === 'clock') return freeze({ now: ambient.now })
-    if (kind === 'random') return freeze({ next: ambient.random })
+    if (kind === 'clock') return settle({ now: ambient.now })
+    if (kind === 'random') return settle({ next: ambient.random })
     const binding = create(null) as Record<string, unknown>
     const operations = capabilityOperations[kind as keyof typeof capabilityOperations] as readonly string[] | undefined
     for (let index = 0; index < (operations?.length ?? 0); index += 1) {
       const operation = operations?.[index] as string
-      const full = `${name}.${operation}`
-      if (kind === 'log') {
-        binding[operation] = (message: unknown, fields?: unknown) =>
-          hostCalls.tell(callOf(turn), full, [cut(text(message), maxLogLength), fields ?? null])
-      } else if (kind === 'timers' && operation !== 'cancel') {
-        binding[operation] = (ms: unknown, run: () => unknown) => startTimer(turn, full, ms, run, operation === 'after')
-      } else binding[operation] = (...args: unknown[]) => hostCalls.ask(callOf(turn), full, args)
+      binding[operation] = settle(toFunction(kind, operation, `${name}.${operation}`, turn))
     }
-    return freeze(binding)
+    return settle(binding)
   }
 
   return {
@@ -59,16 +69,17 @@ export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
         if (kind === 'clock' || kind === 'random') ambient.granted[kind] = true
       }
       const common = create(null) as Record<string, unknown>
-      for (const kind of ownKeys(capabilityOperations) as string[]) {
-        defineProperty(common, kind, {
-          get() {
-            throw new GuestError(notGranted(kind))
-          },
-        })
+      const kinds = ownKeys(capabilityOperations) as string[]
+      for (let index = 0; index < kinds.length; index += 1) {
+        const kind = kinds[index] as string
+        const refuse = () => {
+          throw new GuestError(notGranted(kind))
+        }
+        defineProperty(common, kind, { ...accessor(refuse), enumerable: false })
       }
-      common.has = (name: string) => hasOwn(bindings, name)
+      common.has = settle((name: string) => hasOwn(bindings, name))
       common.instance = instance
-      base = freeze(common)
+      base = settle(common)
     },
 
     make(call: number): object {
@@ -78,15 +89,10 @@ export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
       for (let index = 0; index < names.length; index += 1) {
         const name = names[index] as string
         let bound: object | undefined
-        defineProperty(ctx, name, {
-          enumerable: true,
-          get() {
-            bound ??= bind(name, bindings[name] as string, turn)
-            return bound
-          },
-        })
+        const get = () => (bound ??= bind(name, bindings[name] as string, turn))
+        defineProperty(ctx, name, accessor(get))
       }
-      return freeze(ctx)
+      return settle(ctx)
     },
 
     /**

@@ -6,19 +6,24 @@ export type Guest = Record<string, unknown>
 export function describe(plugin: Guest): unknown {
   const hooks = create(null) as Guest
   const lifecycle: string[] = []
-  for (const key of ownKeys(plugin)) {
+  const keys = ownKeys(plugin)
+  for (let index = 0; index < keys.length; index += 1) {
+    const key = keys[index]
     if (typeof key !== 'string' || key === 'config') continue
     const value = plugin[key]
     if (typeof value === 'function') lifecycle[lifecycle.length] = key
     else if (typeof value === 'object' && value !== null && !isArray(value)) hooks[key] = describeHook(value as Guest)
   }
-  return { hooks, lifecycle, ...(plugin.config === undefined ? {} : { configSchema: plugin.config }) }
+  const configSchema = plugin.config
+  return configSchema === undefined ? { hooks, lifecycle } : { hooks, lifecycle, configSchema }
 }
 
 function describeHook(hook: Guest): unknown {
   const functions: string[] = []
   const declares = create(null) as Guest
-  for (const member of ownKeys(hook)) {
+  const members = ownKeys(hook)
+  for (let index = 0; index < members.length; index += 1) {
+    const member = members[index]
     if (typeof member !== 'string') continue
     const part = hook[member]
     if (typeof part === 'function') functions[functions.length] = member

@@ -3,6 +3,7 @@
  * and again in the host.
  */
 import { limits } from '../../limits.ts'
+import { stands } from './defences.ts'
 import { createTable, defineProperty, GuestError, GuestPromise, parse, stringify } from './primordials.ts'
 
 /** Sends one text out: `r` = answer of a call, `h` = host call. False when its bytes are more than a frame may have. */
@@ -12,33 +13,43 @@ type Pending = { resolve: (value: unknown) => void; reject: (error: unknown) => 
 /** Of one hook call that is under way: the host calls it has made, and the characters of all their arguments. */
 type Spent = { hostCalls: number; characters: number }
 
+const isCounted = stands('counted-host-calls')
+const isEachBounded = stands('bounded-arguments')
+const isTotalBounded = stands('bounded-argument-total')
+const doesEnd = stands('calls-that-are-over')
+
 export function createHostCalls(post: Post, hostCallLimit: number, outLimit: number) {
   const underWay = createTable<number, Spent>()
   const pending = createTable<number, Pending>()
   let nextRequest = 1
 
   function spend(spent: Spent, json: string): boolean {
-    if (spent.characters + json.length > limits.hostCallCharacters) return false
+    if (isTotalBounded && spent.characters + json.length > limits.hostCallCharacters) return false
     spent.characters += json.length
     return true
   }
 
+  const hasCallsLeft = (spent: Spent) => !isCounted || spent.hostCalls < hostCallLimit
+  const fits = (json: string) => !isEachBounded || json.length <= outLimit
+
   return {
     begin: (call: number) => underWay.set(call, { hostCalls: 0, characters: 0 }),
-    end: (call: number) => underWay.delete(call),
+    end(call: number): void {
+      if (doesEnd) underWay.delete(call)
+    },
     isUnderWay: (call: number) => underWay.has(call),
 
     ask(call: number, operation: string, args: unknown[]): Promise<unknown> {
       const spent = underWay.get(call)
       // Nobody may act in the name of a call that was answered; the host takes whoever tries for a forgery.
       if (spent === undefined) return refused(`${operation}: its hook call is over`)
-      if (spent.hostCalls >= hostCallLimit) {
+      if (!hasCallsLeft(spent)) {
         throw new GuestError(`${operation}: more than ${hostCallLimit} host calls in one call (limits.hostCalls)`)
       }
       spent.hostCalls += 1
       const json = stringify(args)
       const tooLarge = `${operation}: arguments larger than limits.outKb`
-      if (json.length > outLimit) throw new GuestError(tooLarge)
+      if (!fits(json)) throw new GuestError(tooLarge)
       if (!spend(spent, json)) throw new GuestError(`${operation}: more arguments in one call than a plugin may send`)
       const request = nextRequest
       nextRequest += 1
@@ -51,10 +62,10 @@ export function createHostCalls(post: Post, hostCallLimit: number, outLimit: num
     /** Log lines want no answer: nothing waits, nothing is kept. */
     tell(call: number, operation: string, args: unknown[]): void {
       const spent = underWay.get(call)
-      if (spent === undefined || spent.hostCalls >= hostCallLimit) return
+      if (spent === undefined || !hasCallsLeft(spent)) return
       spent.hostCalls += 1
       const json = stringify(args)
-      if (json.length <= outLimit && spend(spent, json)) post('h', call, 0, operation, json)
+      if (fits(json) && spend(spent, json)) post('h', call, 0, operation, json)
     },
 
     /** The host's answer to one host call. */

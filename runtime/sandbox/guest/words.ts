@@ -7,9 +7,12 @@ const frame = /plugin\.js:(\d+):(\d+)/
 /** Runs guest getters, so only ever inside a deadline. */
 export function render(thrown: unknown): string {
   try {
+    // The digits of a large one take seconds, and no deadline ends that.
+    if (typeof thrown === 'bigint') return 'a bigint'
     if (typeof thrown !== 'object' || thrown === null) return cut(text(thrown))
     const { name, message, stack } = thrown as { name?: unknown; message?: unknown; stack?: unknown }
-    const words = `${typeof name === 'string' ? name : 'Error'}: ${typeof message === 'string' ? message : ''}`
+    // Each cut before they are joined: a joined text is copied whole when it is cut.
+    const words = `${typeof name === 'string' ? cut(name) : 'Error'}: ${typeof message === 'string' ? cut(message) : ''}`
     const place = typeof stack === 'string' ? firstFrame(stack) : ''
     return cut(place === '' ? words : `${cut(words, 400)} (${place})`)
   } catch {
