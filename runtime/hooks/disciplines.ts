@@ -1,6 +1,7 @@
 /** The calling disciplines, each one method, on top of the one caller. */
 import { type HookKind, hookTable } from '@orchestry/sdk'
 import type { LiveInstance } from '../plugins/plugins.ts'
+import { appsOf } from './apps-of.ts'
 import type { Caller } from './caller.ts'
 import type { Answer, CallScope, Hooks, Provider } from './hooks.ts'
 
@@ -21,7 +22,8 @@ export function createHooks({ caller, liveInstances, onInstancesChanged }: Hooks
     payload: unknown,
     scope: CallScope,
   ): Promise<Answer<T>> {
-    const [answer] = await caller.call(find(name), name, { kind, fn, items: [JSON.stringify(payload ?? null)], scope })
+    const items = [JSON.stringify(payload ?? null)]
+    const [answer] = await caller.call(find(name), name, { kind, fn, items, apps: appsOf(kind, fn, [payload]), scope })
     if (answer === undefined) throw new Error('a call of one item has one answer')
     return answer as Answer<T>
   }
@@ -47,7 +49,7 @@ export function createHooks({ caller, liveInstances, onInstancesChanged }: Hooks
       return providers
     },
 
-    async collect(kind, fn, itemsByInstance, scope = {}) {
+    collect(kind, fn, itemsByInstance, scope = {}) {
       // Several scalers look at the same input: its text is made once.
       const texts = new Map<unknown, string>()
       const textOf = (item: unknown): string => {
@@ -58,19 +60,17 @@ export function createHooks({ caller, liveInstances, onInstancesChanged }: Hooks
         }
         return text
       }
-      const answers = new Map<string, Answer<never>[]>()
-      await Promise.all(
-        [...itemsByInstance].map(async ([name, items]) => {
-          const call = { kind, fn, items: items.map(textOf), scope }
-          answers.set(name, (await caller.call(find(name), name, call)) as Answer<never>[])
-        }),
-      )
+      const answers = new Map<string, Promise<Answer<never>[]>>()
+      for (const [name, items] of itemsByInstance) {
+        const call = { kind, fn, items: items.map(textOf), apps: appsOf(kind, fn, items), scope }
+        answers.set(name, caller.call(find(name), name, call) as Promise<Answer<never>[]>)
+      }
       return answers
     },
 
     first: async (kind, fn, instance, items, scope = {}) => {
-      const texts = items.map((item) => JSON.stringify(item))
-      return (await caller.call(find(instance), instance, { kind, fn, items: texts, scope })) as Answer<never>[]
+      const call = { kind, fn, items: items.map((item) => JSON.stringify(item)), apps: appsOf(kind, fn, items), scope }
+      return (await caller.call(find(instance), instance, call)) as Answer<never>[]
     },
     exclusive: (kind, fn, instance, payload, scope = {}) => one(kind, fn, instance, payload, scope),
     broadcast: (kind, fn, instance, payload, scope = {}) => one(kind, fn, instance, payload, scope),

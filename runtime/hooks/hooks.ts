@@ -36,13 +36,16 @@ export interface CallScope {
 export interface Hooks {
   /** Enabled instances that offer the kind, in the operator's order; also those that are not serving right now. */
   providers(kind: HookKind): Provider[]
-  /** Every named instance gets its own items, in batches; each item has its own answer, in order. */
+  /**
+   * Every named instance gets its own items, in batches; each item has its own answer, in order. The instances answer apart,
+   * so that nobody need wait for the slowest. No promise rejects.
+   */
   collect<K extends KindsOf<'collect'>, F extends HookFunction<K>>(
     kind: K,
     fn: F,
     itemsByInstance: ReadonlyMap<string, readonly ItemOf<K, F>[]>,
     scope?: CallScope,
-  ): Promise<Map<string, Answer<AnswerOf<K, F>>[]>>
+  ): Map<string, Promise<Answer<AnswerOf<K, F>>[]>>
   /** One instance answers (the caller chose it by what it declares), item by item. */
   first<K extends KindsOf<'first'>, F extends HookFunction<K>>(
     kind: K,

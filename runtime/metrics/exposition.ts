@@ -16,7 +16,7 @@ export interface Exposition {
 export interface ExpositionDeps extends AppSeriesDeps {
   apps: Pick<Apps, 'list' | 'get' | 'onChange'>
   plugins: Pick<Plugins, 'list'>
-  scaling: Pick<Scaling, 'onDecision'>
+  scaling: Pick<Scaling, 'onDecision' | 'ticks'>
 }
 
 export function createExposition(deps: ExpositionDeps): Exposition {
@@ -24,12 +24,14 @@ export function createExposition(deps: ExpositionDeps): Exposition {
   const setApps = describeApps(registry)
   const setPlugins = describePlugins(registry)
   const setProcess = describeProcess(registry)
+  const setTicks = describeTicks(registry, deps.scaling)
   const stopCounting = countDecisions(registry, deps)
   return {
     text() {
       setApps(deps)
       setPlugins(deps.plugins.list())
       setProcess()
+      setTicks()
       return registry.metrics()
     },
     contentType: registry.contentType,
@@ -55,6 +57,23 @@ function countDecisions(registry: Registry, { apps, scaling }: Pick<ExpositionDe
   return () => {
     endCounting()
     endForgetting()
+  }
+}
+
+function describeTicks(registry: Registry, scaling: ExpositionDeps['scaling']): () => void {
+  const registers = [registry]
+  const run = new Counter({ name: 'orchestry_ticks_total', help: 'Scaling ticks since the start', registers })
+  const missed = new Counter({
+    name: 'orchestry_ticks_missed_total',
+    help: 'Scaling ticks that came due while the one before was still under way',
+    registers,
+  })
+  return () => {
+    const ticks = scaling.ticks()
+    run.reset()
+    run.inc(ticks.run)
+    missed.reset()
+    missed.inc(ticks.missed)
   }
 }
 

@@ -40,8 +40,8 @@ async function collectFrom(hooks: Asking, { instance, declares }: Provider, inst
     items.push(apps.slice(from, from + limits.batchItems))
   if (items.length === 0) return []
   const endpoints = apps.flatMap((app) => app.endpoints)
-  const answers = await hooks.collect('metricsSource', 'collect', new Map([[instance, items]]), { endpoints })
-  const given = answers.get(instance) ?? []
+  const answers = hooks.collect('metricsSource', 'collect', new Map([[instance, items]]), { endpoints })
+  const given = (await answers.get(instance)) ?? []
   const good = given.filter((answer) => answer.ok)
   const [first] = given
   if (good.length === 0 && first !== undefined) answered(first)

@@ -1,4 +1,4 @@
-/** Asks every scaler about all its apps at once, and makes a vote of whatever comes back. */
+/** Asks every scaler about all its apps at once, and makes a vote of whatever comes back, as it comes back. */
 import type { AppView, Metrics, Vote } from '@orchestry/sdk'
 import { codeOf, type ErrorCode, messageOf } from '../errors.ts'
 import type { Answer, Hooks, Provider } from '../hooks/hooks.ts'
@@ -18,52 +18,96 @@ interface Batch {
   readonly places: { votes: VoteRecord[]; index: number }[]
 }
 
-/** One call per scaler instance. Never rejects: what cannot answer becomes an error vote that says why. */
-export async function askScalers(
+/** Apps that wait for the same scalers. */
+export interface AskedGroup {
+  readonly questions: readonly Question[]
+  /** In the order of the questions; complete once `answered` has resolved. */
+  readonly votes: readonly VoteRecord[][]
+  /** Never rejects. */
+  readonly answered: Promise<void>
+}
+
+/**
+ * One call per scaler instance. What cannot answer becomes an error vote that says why. Apps are grouped by their scalers, so
+ * that a slow one delays only the apps that asked for it.
+ */
+export function askScalers(
   hooks: Pick<Hooks, 'providers' | 'collect'>,
   questions: readonly Question[],
   timeoutMs: number,
-): Promise<VoteRecord[][]> {
+): AskedGroup[] {
   const providers = hooks.providers('scaler')
   const byName = new Map(providers.map((provider) => [provider.instance, provider]))
   const defaults = providers.filter(({ isDefault }) => isDefault).map(({ instance }) => instance)
   const batches = new Map<string, Batch>()
-  const allVotes = questions.map(({ app, metrics, scalers }) => {
-    const votes: VoteRecord[] = []
-    for (const [index, name] of (scalers ?? defaults).entries()) {
-      const provider = byName.get(name)
-      if (!provider?.isServing) {
-        votes.push(provider ? failed(name, 'ORC_HOOK_NOT_SERVING', 'it is not serving') : unknown(name, byName))
-        continue
-      }
-      const batch = batches.get(name) ?? { items: [], places: [] }
-      batches.set(name, batch)
-      batch.items.push({ app, metrics: pick(metrics, provider.declares.metrics) })
-      batch.places.push({ votes, index })
-      // Taken now, so that votes keep the order in which the app names its scalers.
-      votes.push(failed(name, 'ORC_HOOK_OUTPUT_INVALID', 'it gave no answer for this app'))
-    }
-    return votes
-  })
-  if (batches.size > 0) await collect(hooks, batches, timeoutMs)
-  return allVotes
+  const groups = new Map<string, { names: readonly string[]; questions: Question[]; votes: VoteRecord[][] }>()
+  for (const question of questions) {
+    const names = question.scalers ?? defaults
+    const key = names.join('\n')
+    const group = groups.get(key) ?? { names, questions: [], votes: [] }
+    groups.set(key, group)
+    group.questions.push(question)
+    group.votes.push(places(question, names, byName, batches))
+  }
+  const answered = collect(hooks, batches, timeoutMs)
+  return [...groups.values()].map(({ names, questions: asked, votes }) => ({
+    questions: asked,
+    votes,
+    answered: Promise.all(names.map((name) => answered.get(name))).then(() => {}),
+  }))
 }
 
-async function collect(hooks: Pick<Hooks, 'collect'>, batches: Map<string, Batch>, timeoutMs: number): Promise<void> {
-  try {
-    const items = new Map([...batches].map(([name, batch]) => [name, batch.items]))
-    const answers = await hooks.collect('scaler', 'decide', items, { timeoutMs })
-    for (const [name, { places }] of batches) {
-      for (const [slot, answer] of (answers.get(name) ?? []).entries()) {
-        const place = places[slot]
-        if (place !== undefined) place.votes[place.index] = toRecord(name, answer)
+/** Puts the question into the batch of each scaler. Until one answers, its vote is that it has not. */
+function places(
+  { app, metrics }: Question,
+  names: readonly string[],
+  byName: ReadonlyMap<string, Provider>,
+  batches: Map<string, Batch>,
+): VoteRecord[] {
+  const votes: VoteRecord[] = []
+  for (const [index, name] of names.entries()) {
+    const provider = byName.get(name)
+    if (!provider?.isServing) {
+      votes.push(provider ? failed(name, 'ORC_HOOK_NOT_SERVING', 'it is not serving') : unknown(name, byName))
+      continue
+    }
+    const batch = batches.get(name) ?? { items: [], places: [] }
+    batches.set(name, batch)
+    batch.items.push({ app, metrics: pick(metrics, provider.declares.metrics) })
+    batch.places.push({ votes, index })
+    // Taken now, so that votes keep the order in which the app names its scalers.
+    votes.push(failed(name, 'ORC_HOOK_OUTPUT_INVALID', 'it gave no answer for this app'))
+  }
+  return votes
+}
+
+/** By scaler: resolves when its votes are where they belong. */
+function collect(
+  hooks: Pick<Hooks, 'collect'>,
+  batches: ReadonlyMap<string, Batch>,
+  timeoutMs: number,
+): Map<string, Promise<void>> {
+  const items = new Map([...batches].map(([name, batch]) => [name, batch.items]))
+  const answers = hooks.collect('scaler', 'decide', items, { timeoutMs })
+  const settled = new Map<string, Promise<void>>()
+  for (const [name, batch] of batches) {
+    const place = async () => {
+      try {
+        for (const [slot, answer] of ((await answers.get(name)) ?? []).entries())
+          fill(batch, slot, toRecord(name, answer))
+      } catch (error) {
+        const record = failed(name, codeOf(error), messageOf(error))
+        for (const slot of batch.places.keys()) fill(batch, slot, record)
       }
     }
-  } catch (error) {
-    for (const [name, { places }] of batches) {
-      for (const { votes, index } of places) votes[index] = failed(name, codeOf(error), messageOf(error))
-    }
+    settled.set(name, place())
   }
+  return settled
+}
+
+function fill({ places: all }: Batch, slot: number, record: VoteRecord): void {
+  const place = all[slot]
+  if (place !== undefined) place.votes[place.index] = record
 }
 
 function toRecord(scaler: string, answer: Answer<Vote>): VoteRecord {

@@ -61,6 +61,8 @@ export interface Scaling {
   scaleByHand(app: string, replicas: number, reason: string): Promise<Decision>
   /** Makes the app due in the next tick. */
   markDirty(app: string): void
+  /** Ticks that were run since the start, and those that came due while the one before was still under way. */
+  ticks(): { readonly run: number; readonly missed: number }
   onDecision(listener: (decision: Decision) => void): () => void
   start(): void
   /** Resolves when no tick is under way. */

@@ -12,6 +12,7 @@ import { carryOut, createTick, storeDecisions, type TickDeps } from './tick.ts'
 import { createTicker } from './ticker.ts'
 
 const defaultVoteTimeoutMs = 1_000
+const promptMs = 250
 
 export interface ScalingDeps extends Pick<TickDeps, 'metrics' | 'hooks' | 'reconciler' | 'events' | 'log'> {
   readonly apps: Pick<Apps, 'list' | 'get' | 'require' | 'setDesired' | 'onChange'>
@@ -30,8 +31,16 @@ export function createScaling(deps: ScalingDeps): Scaling {
   const turns = createTurns()
   /** Ticks and hands never write across each other. */
   const inTurn = <T>(run: () => Promise<T>) => turns.take('commit', run)
-  const tickDeps: TickDeps = { ...deps, memory, voteTimeoutMs, inTurn, onDecision }
-  const ticker = createTicker({ clock, log, tickMs, run: createTick(tickDeps) })
+  const tickDeps: TickDeps = {
+    ...deps,
+    memory,
+    voteTimeoutMs,
+    promptMs: Math.min(promptMs, tickMs / 4),
+    inTurn,
+    onDecision,
+  }
+  const tick = createTick(tickDeps)
+  const ticker = createTicker({ clock, log, tickMs, run: tick.run })
   let stopWatching: (() => void) | undefined
 
   function onDecision(decision: Decision): void {
@@ -65,6 +74,7 @@ export function createScaling(deps: ScalingDeps): Scaling {
       })
     },
     markDirty: (app) => ticker.markDirty(app),
+    ticks: () => ({ ...ticker.counts }),
     onDecision(listener) {
       listeners.add(listener)
       return () => {
@@ -82,6 +92,7 @@ export function createScaling(deps: ScalingDeps): Scaling {
       stopWatching?.()
       stopWatching = undefined
       await ticker.stop()
+      await tick.settled()
       await turns.settled()
     },
   }

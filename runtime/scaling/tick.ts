@@ -8,7 +8,7 @@ import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Reconciler } from '../reconcile/reconcile.ts'
 import { appView } from './app-view.ts'
-import { askScalers, type Question } from './ask.ts'
+import { type AskedGroup, askScalers, type Question } from './ask.ts'
 import { decide, type NewDecision } from './decide.ts'
 import type { Decision, DecisionLog, VoteRecord } from './decision.ts'
 import type { Memory } from './memory.ts'
@@ -22,10 +22,12 @@ export interface TickDeps {
   readonly decisionLog: Pick<DecisionLog, 'append'>
   readonly events: Pick<Events, 'emit'>
   readonly memory: Memory
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Pick<Clock, 'now' | 'after'>
   readonly log: Pick<Log, 'error'>
   /** The longest that votes are waited for: whoever is late gives an error vote, and delays nobody further. */
   readonly voteTimeoutMs: number
+  /** So long a tick waits for all; apps whose scalers take longer are decided about apart, when those have answered. */
+  readonly promptMs: number
   /** Commits one after the other, so that a tick and a hand never write across each other. */
   readonly inTurn: <T>(run: () => Promise<T>) => Promise<T>
   readonly onDecision: (decision: Decision) => void
@@ -37,12 +39,22 @@ export interface Pending {
   readonly state: ScalingState
 }
 
-export function createTick(deps: TickDeps): (due: 'all' | ReadonlySet<string>) => Promise<void> {
-  const { apps, metrics, hooks, reconciler, memory, clock, inTurn } = deps
+export interface Tick {
+  /** Resolves when every app was decided about whose scalers were prompt. */
+  run(due: 'all' | ReadonlySet<string>): Promise<void>
+  /** Resolves when the others were, too. */
+  settled(): Promise<void>
+}
 
-  return async (due) => {
+export function createTick(deps: TickDeps): Tick {
+  const { apps, metrics, hooks, reconciler, memory, clock, inTurn } = deps
+  /** Apps whose scalers have not answered since an earlier tick: they are not asked twice at once. */
+  const waiting = new Set<string>()
+  const late = new Set<Promise<void>>()
+
+  async function run(due: 'all' | ReadonlySet<string>): Promise<void> {
     await memory.load()
-    const records = dueRecords(apps, due)
+    const records = dueRecords(apps, due).filter(({ app }) => !waiting.has(app.name))
     const now = clock.now()
     const questions = records.map((record): Question => {
       const { app } = record
@@ -53,12 +65,37 @@ export function createTick(deps: TickDeps): (due: 'all' | ReadonlySet<string>) =
         ...(mode === 'manual' ? { scalers: [] } : scalers !== undefined && { scalers }),
       }
     })
-    const votes = await askScalers(hooks, questions, deps.voteTimeoutMs)
-    await inTurn(() => commit(decideAll(questions, votes)))
+    const groups = askScalers(hooks, questions, deps.voteTimeoutMs)
+    const prompt = await promptOf(groups)
+    for (const group of groups) if (!prompt.has(group)) decideLater(group)
+    await inTurn(() => commit([...prompt].flatMap(decideAll)))
+  }
+
+  /** Those that were answered when all were, or when the time for that was over. */
+  async function promptOf(groups: readonly AskedGroup[]): Promise<Set<AskedGroup>> {
+    const prompt = new Set<AskedGroup>()
+    const all = Promise.all(groups.map((group) => group.answered.then(() => prompt.add(group))))
+    const over = Promise.withResolvers<void>()
+    const cancel = clock.after(deps.promptMs, over.resolve)
+    await Promise.race([all, over.promise])
+    cancel()
+    return new Set(prompt)
+  }
+
+  function decideLater(group: AskedGroup): void {
+    for (const { app } of group.questions) waiting.add(app.name)
+    const deciding = group.answered
+      .then(() => inTurn(() => commit(decideAll(group))))
+      .catch((error: unknown) => deps.log.error({ error: messageOf(error) }, 'late votes could not be decided about'))
+      .finally(() => {
+        for (const { app } of group.questions) waiting.delete(app.name)
+        late.delete(deciding)
+      })
+    late.add(deciding)
   }
 
   /** With what is true now, not what was when the votes were asked for: a person may have acted in between. */
-  function decideAll(questions: readonly Question[], votes: readonly VoteRecord[][]): Pending[] {
+  function decideAll({ questions, votes }: AskedGroup): Pending[] {
     const now = clock.now()
     const pending: Pending[] = []
     for (const [index, { app: view, metrics: windows }] of questions.entries()) {
@@ -93,6 +130,13 @@ export function createTick(deps: TickDeps): (due: 'all' | ReadonlySet<string>) =
       if (!isStored[index] && latest) memory.set(decision.app, { state, latest: { ...decision, id: latest.id } })
     }
     await act(deps, fresh, stored)
+  }
+
+  return {
+    run,
+    async settled() {
+      await Promise.all(late)
+    },
   }
 }
 

@@ -6,7 +6,14 @@ import type { Log } from '../log.ts'
 /** Marks that come within this time share one run. */
 const soonMs = 20
 
+export interface TickCounts {
+  /** Ticks that were run, and those that came due while the one before was still under way: they became one. */
+  readonly run: number
+  readonly missed: number
+}
+
 export interface Ticker {
+  readonly counts: TickCounts
   markDirty(app: string): void
   start(): void
   /** Resolves when no run is under way; safe before `start` and twice. */
@@ -25,10 +32,12 @@ export function createTicker(deps: {
   let running: Promise<void> | undefined
   let stopTicks: (() => void) | undefined
   let cancelSoon: (() => void) | undefined
+  const counts = { run: 0, missed: 0 }
 
   async function runDue(): Promise<void> {
     while (stopTicks !== undefined && (isAllDue || dirty.size > 0)) {
       const due = isAllDue ? 'all' : dirty
+      if (isAllDue) counts.run += 1
       isAllDue = false
       dirty = new Set()
       // What goes wrong in one run must not end the clock: the next one starts from what is then true.
@@ -48,6 +57,7 @@ export function createTicker(deps: {
     cancelSoon ??= clock.after(soonMs, wake)
   }
   return {
+    counts,
     markDirty(app) {
       dirty.add(app)
       wakeSoon()
@@ -55,6 +65,7 @@ export function createTicker(deps: {
     start() {
       if (stopTicks !== undefined) return
       stopTicks = clock.every(tickMs, () => {
+        if (isAllDue) counts.missed += 1
         isAllDue = true
         wake()
       })

@@ -52,7 +52,7 @@ async function measure(sandbox: Sandbox, { bundle, isJit, metrics }: Case, forMs
   const hooks = hooksOf([live])
   const items = Array.from({ length: apps }, (_, index) => scalerInput(index, metrics))
   const { p50, p99, samplesCount } = await timed(forMs, async () => {
-    const answers = (await hooks.collect('scaler', 'decide', new Map([[live.name, items]]))).get(live.name) ?? []
+    const answers = (await hooks.collect('scaler', 'decide', new Map([[live.name, items]])).get(live.name)) ?? []
     const bad = answers.find(({ ok }) => !ok)
     if (answers.length !== apps || bad) throw new Error(`not every app got an answer: ${JSON.stringify(bad)}`)
   })

@@ -14,7 +14,7 @@ export const bench: Bench = {
       const { plugin, live } = await openGuest(sandbox, bundle, { isJit })
       const hooks = hooksOf([live])
       const { p50, p99, samplesCount } = await timed(context.isQuick ? 1_000 : 3_000, async () => {
-        const answer = (await hooks.collect('scaler', 'decide', batch)).get('one')?.[0]
+        const answer = (await hooks.collect('scaler', 'decide', batch).get('one'))?.[0]
         if (!answer?.ok) throw new Error(`the guest did not answer: ${answer?.failure.message}`)
       })
       await plugin.close()

@@ -121,7 +121,7 @@ async function buildWorld({ dir, after }: BenchContext, sandbox: Sandbox, count:
   for (let index = samplesKept; index > 0; index -= 1) record(wanted, clock.now() - index * 100)
 
   let storedAtMs = 0
-  const run = createTick({
+  const { run } = createTick({
     apps,
     metrics,
     hooks: hooksOf(guests.map(({ live }) => live)),
@@ -138,6 +138,7 @@ async function buildWorld({ dir, after }: BenchContext, sandbox: Sandbox, count:
     clock,
     log: { error: (...said: unknown[]) => process.stderr.write(`${JSON.stringify(said)}\n`) },
     voteTimeoutMs: 5_000,
+    promptMs: 5_000,
     inTurn: (commit) => commit(),
     onDecision: () => {},
   })

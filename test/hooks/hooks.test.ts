@@ -44,6 +44,12 @@ function hooksOf(instances: LiveInstance[]): { hooks: Hooks; incidents: BlamedIn
   return { hooks, incidents }
 }
 
+type Items = Parameters<Hooks['collect']>[2]
+const everyAnswer = async (hooks: Hooks, items: ReadonlyMap<string, readonly unknown[]>) => {
+  const answers = hooks.collect('scaler', 'decide', items as Items)
+  return new Map(await Promise.all([...answers].map(async ([name, coming]) => [name, await coming] as const)))
+}
+
 const app = (name: string) => ({
   app: {
     name,
@@ -94,9 +100,8 @@ describe('calling plugins', () => {
     )
     const { hooks } = hooksOf([one, two])
     const inputs = Array.from({ length: 300 }, (_, index) => app(`app${index}`))
-    const answers = await hooks.collect(
-      'scaler',
-      'decide',
+    const answers = await everyAnswer(
+      hooks,
       new Map([
         ['one', inputs],
         ['two', inputs],
@@ -133,7 +138,7 @@ describe('calling plugins', () => {
     )
     const { hooks, incidents } = hooksOf([bad])
     const inputs = ['good', ...nonsense.map(([name]) => name)].map(app)
-    const answers = await hooks.collect('scaler', 'decide', new Map([['bad', inputs]]))
+    const answers = await everyAnswer(hooks, new Map([['bad', inputs]]))
     const [good, ...rest] = codes(answers.get('bad')) ?? []
     assert.equal(good, 'ok')
     for (const [index, code] of rest.entries()) {
@@ -156,9 +161,8 @@ describe('calling plugins', () => {
     const { hooks, incidents } = hooksOf([broken, fine])
     const seen: (string | undefined)[] = []
     for (let round = 0; round < 7; round += 1) {
-      const answers = await hooks.collect(
-        'scaler',
-        'decide',
+      const answers = await everyAnswer(
+        hooks,
         new Map([
           ['broken', [app('a')]],
           ['fine', [app('a')]],
@@ -195,9 +199,8 @@ describe('calling plugins', () => {
     const { sandbox: _gone, ...asleep } = { ...scaler, name: 'asleep' }
     const { hooks } = hooksOf([scaler, asleep])
     const inputs = [app('a'), app('b')]
-    const answers = await hooks.collect(
-      'scaler',
-      'decide',
+    const answers = await everyAnswer(
+      hooks,
       new Map([
         ['missing', inputs],
         ['asleep', inputs],

@@ -82,14 +82,10 @@ function house({ apps = {}, usage, loadBalancers = {}, sources = {}, declares = 
           : Object.keys(sources).map((name) => provider(kind, name, 'collect')),
       exclusive: (async (_kind: string, _fn: string, instance: string) =>
         loadBalancers[instance]?.()) as CollectorDeps['hooks']['exclusive'],
-      collect: (async (_kind: string, _fn: string, items: Map<string, { app: string }[][]>) => {
+      collect: ((_kind: string, _fn: string, items: Map<string, { app: string }[][]>) => {
         const [[instance, payloads] = ['', []]] = items
-        return new Map([
-          [
-            instance,
-            await Promise.all(payloads.map(async (payload) => sources[instance]?.(payload.map(({ app }) => app)))),
-          ],
-        ])
+        const answers = payloads.map(async (payload) => sources[instance]?.(payload.map(({ app }) => app)))
+        return new Map([[instance, Promise.all(answers)]])
       }) as unknown as CollectorDeps['hooks']['collect'],
     },
     metrics,

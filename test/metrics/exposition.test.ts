@@ -62,6 +62,7 @@ function house() {
         decisions.add(listener)
         return () => decisions.delete(listener)
       },
+      ticks: () => ({ run: 7, missed: 1 }),
     } as ExpositionDeps['scaling'],
     clock,
   })
@@ -96,6 +97,8 @@ describe('/metrics', () => {
       'orchestry_app_cpu_percent{app="shop"} 40',
       'orchestry_app_latency_seconds{app="shop",percentile="p95"} 0.25',
       'orchestry_scaling_decisions_total{app="shop",action="out"} 2',
+      'orchestry_ticks_total 7',
+      'orchestry_ticks_missed_total 1',
       'orchestry_plugin_calls_total{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue"} 12',
       'orchestry_plugin_cpu_seconds_total{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue"} 1.5',
       'orchestry_plugin_breaker_state{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue",state="open"} 1',

@@ -150,7 +150,7 @@ describe('a tick', () => {
 })
 
 describe('the clock of scaling', () => {
-  it('never runs two ticks at once, and goes on when late votes have come', async (test) => {
+  it('asks nobody twice at once, and decides when late votes have come', async (test) => {
     let answer: (vote: Vote) => void = () => {}
     const world = started(test, (it) => {
       it.add('shop')
@@ -161,8 +161,34 @@ describe('the clock of scaling', () => {
     answer(size(2))
     await world.clock.advance(1)
     assert.equal(world.desired('shop'), 2)
+    await world.clock.advance(1000)
     assert.equal(world.calls.length, 2)
     answer(size(2))
+  })
+
+  it('misses no tick, and no other app waits, because one scaler is slow', async (test) => {
+    let answer: (vote: Vote) => void = () => {}
+    let wanted = 2
+    const world = started(test, (it) => {
+      it.add('slow', { scalers: ['a'] })
+      it.add('both', { scalers: ['a', 'b'] })
+      it.add('shop', { scalers: ['b'] })
+      it.scaler('a', () => new Promise<Vote>((resolve) => (answer = resolve)))
+      it.scaler('b', () => size(wanted))
+    })
+    await world.clock.advance(400)
+    assert.deepEqual([world.desired('slow'), world.desired('both'), world.desired('shop')], [1, 1, 2])
+    wanted = 3
+    await world.clock.advance(4_000)
+    assert.equal(world.desired('shop'), 3)
+    assert.deepEqual([world.desired('slow'), world.desired('both')], [1, 1], 'they wait for their votes')
+    const { run, missed } = world.scaling.ticks()
+    assert.equal(missed, 0)
+    assert.ok(run >= 5, `${run} ticks in 4.4 s`)
+    assert.equal(world.calls.filter(({ instance }) => instance === 'a').length, 1)
+    answer(size(4))
+    await world.clock.advance(50)
+    assert.deepEqual(world.scaling.latest('slow')?.votes.length, 1)
   })
 
   it('decides soon about a marked app alone, once for many marks', async (test) => {

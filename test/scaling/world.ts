@@ -69,28 +69,26 @@ export function createWorld(options: { tickMs?: number; from?: World } = {}): Wo
   }
   const hooks = {
     providers: () => [...scripts.values()].map(({ provider }) => provider),
-    async collect(_kind: string, fn: string, batches: ReadonlyMap<string, readonly unknown[]>) {
-      const answers = new Map<string, Answer<unknown>[]>()
-      await Promise.all(
-        [...batches].map(async ([instance, items]) => {
-          calls.push({ instance, fn, items: items.length })
-          const script = scripts.get(instance)?.script
-          const answer = async (input: unknown): Promise<Answer<unknown>> => {
-            const value = await script?.(input as ScalerInput)
-            if (value instanceof Error) {
-              const failure = {
-                code: 'ORC_SANDBOX_GUEST_ERROR',
-                message: value.message,
-                plugin: 'p',
-                instance,
-              } as const
-              return { ok: false, failure: { ...failure, hook: 'scaler', atMs: clock.now() } }
-            }
-            return { ok: true, value }
+    collect(_kind: string, fn: string, batches: ReadonlyMap<string, readonly unknown[]>) {
+      const answers = new Map<string, Promise<Answer<unknown>[]>>()
+      for (const [instance, items] of batches) {
+        calls.push({ instance, fn, items: items.length })
+        const script = scripts.get(instance)?.script
+        const answer = async (input: unknown): Promise<Answer<unknown>> => {
+          const value = await script?.(input as ScalerInput)
+          if (value instanceof Error) {
+            const failure = {
+              code: 'ORC_SANDBOX_GUEST_ERROR',
+              message: value.message,
+              plugin: 'p',
+              instance,
+            } as const
+            return { ok: false, failure: { ...failure, hook: 'scaler', atMs: clock.now() } }
           }
-          answers.set(instance, await Promise.all(items.map(answer)))
-        }),
-      )
+          return { ok: true, value }
+        }
+        answers.set(instance, Promise.all(items.map(answer)))
+      }
       return answers
     },
   } as unknown as Pick<Hooks, 'providers' | 'collect'>
