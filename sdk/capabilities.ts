@@ -253,6 +253,8 @@ export type ExecResult = {
   signal: string | null
   stdout: string
   stderr: string
+  /** There was more output than granted; the command was killed at that point, and this is the beginning of it. */
+  isCut: boolean
   durationMs: number
 }
 export interface ExecCapability {
