@@ -31,6 +31,7 @@ const names = [
   'batch',
   'tick',
   'activate',
+  'tiers',
   'recovery',
   'unstoppable',
   'load-step',
