@@ -23,6 +23,8 @@ export interface HookCall {
   readonly fn: string
   /** One JSON text for each item. */
   readonly items: readonly string[]
+  /** The app of each item, in their order; of a single item all that it is about. '' stands for none. */
+  readonly apps?: readonly string[]
   readonly scope: CallScope
 }
 
@@ -49,38 +51,54 @@ export function createCaller(deps: {
   const breakers = new Map<string, Breaker>()
   const toldAtMs = new Map<string, number>()
 
-  function blame(instance: LiveInstance, hook: string, code: ErrorCode, message: string): void {
+  function blame(
+    instance: LiveInstance,
+    hook: string,
+    code: ErrorCode,
+    message: string,
+    more: Pick<SandboxIncident, 'app' | 'line' | 'action'> = {},
+  ): void {
     const key = `${instance.name} ${hook} ${code} ${message}`
     const nowMs = clock.now()
     if (nowMs - (toldAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < repeatMs) return
     if (toldAtMs.size > 1_000) toldAtMs.clear()
     toldAtMs.set(key, nowMs)
     const { plugin, version, name } = instance
-    onIncident({ plugin, version, instance: name, hook, code, message, atMs: nowMs })
+    onIncident({ plugin, version, instance: name, hook, code, message, ...more, atMs: nowMs })
   }
 
   /** Deaths are reported by the sandbox itself; what a living guest did wrong is only seen here. */
-  function fail(instance: LiveInstance, hook: string, code: ErrorCode, message: string): Answer<never> {
-    if (code === 'ORC_SANDBOX_GUEST_ERROR' || code === 'ORC_HOOK_OUTPUT_INVALID' || code === 'ORC_SANDBOX_PROTOCOL') {
-      blame(instance, hook, code, message)
-    }
+  function fail(
+    instance: LiveInstance,
+    hook: string,
+    code: ErrorCode,
+    message: string,
+    more: Pick<SandboxIncident, 'app' | 'line'> = {},
+  ): Answer<never> {
+    if (code === 'ORC_SANDBOX_GUEST_ERROR') blame(instance, hook, code, message, more)
+    if (code === 'ORC_HOOK_OUTPUT_INVALID' || code === 'ORC_SANDBOX_PROTOCOL')
+      blame(instance, hook, code, message, { ...more, action: 'refused' })
     const { plugin, name } = instance
     return { ok: false, failure: { code, message, plugin, instance: name, hook, atMs: clock.now() } }
   }
 
-  function check(instance: LiveInstance, { kind, fn }: HookCall, answer: GuestAnswer): Answer<unknown> {
+  function check(instance: LiveInstance, call: HookCall, answer: GuestAnswer, index: number): Answer<unknown> {
+    const { kind, fn } = call
     const hook = `${kind}.${fn}`
+    const app = call.apps?.length === call.items.length ? call.apps[index] : undefined
+    const about = app === undefined || app === '' ? {} : { app }
     if (!answer.ok) {
       const where = answer.line === undefined ? '' : ` at ${answer.line}`
-      return fail(instance, hook, answer.code, redactData(`${answer.message}${where}`))
+      const more = answer.line === undefined ? about : { ...about, line: answer.line }
+      return fail(instance, hook, answer.code, redactData(`${answer.message}${where}`), more)
     }
     const value = redactData(answer.value)
     const problem = problemOfAnswer(kind, fn, value)
-    return problem === undefined ? { ok: true, value } : fail(instance, hook, 'ORC_HOOK_OUTPUT_INVALID', problem)
+    return problem === undefined ? { ok: true, value } : fail(instance, hook, 'ORC_HOOK_OUTPUT_INVALID', problem, about)
   }
 
   async function send(instance: LiveInstance, sandbox: SandboxInstance, call: HookCall): Promise<Answer<unknown>[]> {
-    const { kind, fn, items, scope } = call
+    const { kind, fn, items, apps, scope } = call
     const functions = instance.hooks[kind]?.functions ?? []
     const endpoints = new Set<string>()
     for (const { host, port } of scope.endpoints ?? []) endpoints.add(`${host}:${port}`)
@@ -91,11 +109,12 @@ export function createCaller(deps: {
       per,
       timeoutMs,
       endpoints,
+      ...(apps === undefined ? {} : { apps }),
     })
     const table = hookTable[kind].functions as Record<string, { per: 'item' | 'call' }>
     if (functions.includes(fn)) {
       const answers = await sandbox.call(items, options(fn, table[fn]?.per ?? 'call'))
-      return answers.map((answer) => check(instance, call, answer))
+      return answers.map((answer, index) => check(instance, call, answer, index))
     }
     const all = `${fn}All`
     if (!functions.includes(all)) {
@@ -106,14 +125,14 @@ export function createCaller(deps: {
     const [answer] = await sandbox.call([`[${items.join(',')}]`], options(all, 'call'))
     if (answer === undefined || !answer.ok) {
       const failed = answer ?? { ok: false, code: 'ORC_SANDBOX_PROTOCOL', message: 'no answer' }
-      return items.map(() => check(instance, call, failed))
+      return items.map((_, index) => check(instance, call, failed, index))
     }
     const values = answer.value
     if (!Array.isArray(values) || values.length !== items.length) {
       const message = `${kind}.${all} must answer a list of ${items.length}, one for each input`
       return items.map(() => fail(instance, `${kind}.${all}`, 'ORC_HOOK_OUTPUT_INVALID', message))
     }
-    return values.map((value) => check(instance, call, { ok: true, value }))
+    return values.map((value, index) => check(instance, call, { ok: true, value }, index))
   }
 
   async function callBatch(instance: LiveInstance, call: HookCall): Promise<Answer<unknown>[]> {
@@ -143,7 +162,9 @@ export function createCaller(deps: {
     const after = isFailed ? afterFailure(current, clock.now()) : afterSuccess(current)
     breakers.set(instance.name, after)
     if (after.state === 'open' && current.state !== 'open') {
-      blame(instance, hook, 'ORC_HOOK_BREAKER_OPEN', `rests after ${after.failures} failed calls in a row`)
+      blame(instance, hook, 'ORC_HOOK_BREAKER_OPEN', `rests after ${after.failures} failed calls in a row`, {
+        action: 'refused',
+      })
     }
     return answers
   }
@@ -159,7 +180,9 @@ export function createCaller(deps: {
       if (call.items.length <= limits.batchItems) return callBatch(instance, call)
       const batches: Promise<Answer<unknown>[]>[] = []
       for (let from = 0; from < call.items.length; from += limits.batchItems) {
-        batches.push(callBatch(instance, { ...call, items: call.items.slice(from, from + limits.batchItems) }))
+        const to = from + limits.batchItems
+        const apps = call.apps && { apps: call.apps.slice(from, to) }
+        batches.push(callBatch(instance, { ...call, ...apps, items: call.items.slice(from, to) }))
       }
       return (await Promise.all(batches)).flat()
     },

@@ -175,6 +175,7 @@ function createCallCount() {
     counted: (instance: SandboxInstance, blame: (place: string) => string): SandboxInstance => ({
       name: instance.name,
       usage: () => instance.usage(),
+      usageByHook: () => instance.usageByHook(),
       usageRows: () => instance.usageRows(),
       dispose: () => instance.dispose(),
       async call(items, options) {

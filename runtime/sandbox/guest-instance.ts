@@ -4,28 +4,24 @@
  */
 import { randomInt } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { codeOf, messageOf, OrchestryError } from '../errors.ts'
 import { type EffectiveLimits, limits } from '../limits.ts'
+import { createHostDesk, createUnderWay, type HostDesk, type UnderWay } from './host-desk.ts'
+import type { Pace } from './pace.ts'
 import type { SandboxProcess } from './process.ts'
 import type { FromGuest } from './protocol.ts'
 import type { Reply, Requests } from './requests.ts'
-import type {
-  CallOptions,
-  GuestAnswer,
-  InstanceOptions,
-  InstanceUsage,
-  Invocation,
-  SandboxInstance,
-} from './sandbox.ts'
+import type { CallOptions, GuestAnswer, InstanceOptions, SandboxInstance } from './sandbox.ts'
 import { failAll, readSlots } from './slots.ts'
+import { createUsage, onlyOf } from './usage.ts'
 
 /** Calls of one instance that may await something at once; only one of them runs. */
 const maxAwaiting = 16
-const maxHostAnswerBytes = 2 * 1024 * 1024
 
 export interface Channel {
   readonly process: SandboxProcess
   readonly requests: Requests
+  /** Of the host calls of all its instances. */
+  readonly pace: Pace
 }
 
 export interface GuestInstance extends SandboxInstance {
@@ -38,7 +34,7 @@ export interface GuestInstance extends SandboxInstance {
   onPending(id: number): void
   onHostCall(message: Extract<FromGuest, { op: 'host' }>, argumentsJson: string): boolean
   /** Whether the isolate should be replaced now: it is idle, and above its quota. */
-  onBeat(heapBytes: number, cpuMs: number): boolean
+  onBeat(heapBytes: number): boolean
 }
 
 interface Waiting {
@@ -47,28 +43,18 @@ interface Waiting {
 }
 
 export function createGuestInstance(options: InstanceOptions, quota: EffectiveLimits, clock: Clock): GuestInstance {
+  const { name } = options
   let channel: Channel | undefined
+  /** Of the isolate there is now: each numbers its host calls from the beginning, so an answer must find the one that asked. */
+  let desk: HostDesk | undefined
+  let wasAttached = false
   let isOpen = false
   let isDisposed = false
-  /** Counts the isolates: each numbers its host calls from the beginning, so an answer must find the one that asked. */
-  let isolate = 0
   let running = 0
   const queue: Waiting[] = []
-  /** By request id: what the host knows of each hook call that is under way. */
-  const underWay = new Map<number, Invocation & { hostCalls: number; sent: number; isAwaiting: boolean }>()
-  const usage = {
-    calls: 0,
-    errors: 0,
-    cpuMs: 0,
-    wallMs: 0,
-    heapMb: 0,
-    peakHeapMb: 0,
-    hostCalls: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    drops: 0,
-  }
-  let cpuOfThisIsolateMs = 0
+  /** By request id. */
+  const underWay = new Map<number, UnderWay>()
+  const usage = createUsage()
 
   const seed = () => String(randomInt(1, 2 ** 31))
 
@@ -80,47 +66,63 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     }
   }
 
+  /** Settles the account of a call that is over, whatever became of it. */
+  function charge(
+    call: UnderWay,
+    startedMs: number,
+    bodyBytes: number,
+    reply: Reply,
+    answers: readonly GuestAnswer[],
+  ): void {
+    const wallMs = clock.monotonic() - startedMs
+    usage.charge(
+      {
+        hook: call.hook,
+        apps: call.apps,
+        // An isolate has one thread: who claims more time than passed is not believed.
+        cpuMs: reply.ok ? Math.min(reply.cpuMs, wallMs) : reply.cpuMs,
+        wallMs,
+        hostCalls: call.hostCalls,
+        bytesIn: bodyBytes + call.bytesIn,
+        bytesOut: (reply.ok ? Buffer.byteLength(reply.body) : 0) + call.bytesOut,
+      },
+      answers,
+    )
+  }
+
+  function overloaded(items: readonly string[], call: CallOptions, message: string): GuestAnswer[] {
+    usage.drop(call, 1, true)
+    return failAll(items.length, message, 'ORC_HOOK_OVERLOADED')
+  }
+
   async function send(items: readonly string[], call: CallOptions): Promise<GuestAnswer[]> {
     const target = channel
     if (target === undefined) return failAll(items.length, 'the plugin is not serving', 'ORC_HOOK_NOT_SERVING')
     const body = `[${items.join(',')}]`
     const bodyBytes = Buffer.byteLength(body)
-    if (bodyBytes > limits.frameToGuestBytes) {
-      const message = `${bodyBytes} bytes to hand over; ${limits.frameToGuestBytes} are the most for one call`
-      return failAll(items.length, message, 'ORC_HOOK_OVERLOADED')
-    }
+    if (bodyBytes > limits.frameToGuestBytes)
+      return overloaded(
+        items,
+        call,
+        `${bodyBytes} bytes to hand over; ${limits.frameToGuestBytes} are the most for one call`,
+      )
+    const { hook, function: fn, per, timeoutMs, apps, endpoints = new Set<string>() } = call
     const startedMs = clock.monotonic()
+    const state = createUnderWay({ hook, apps, endpoints, deadlineMs: startedMs + timeoutMs })
+    const app = onlyOf(apps)
+    const purpose = { instance: name, hook, ...(app === undefined ? {} : { app }) }
     let id = 0
     running += 1
-    const reply = await target.requests.ask({ instance: options.name, hook: call.hook }, call.timeoutMs, (given) => {
+    const reply = await target.requests.ask({ purpose, timeoutMs, cpuLimitMs: quota.cpuMs }, (given) => {
       id = given
-      const endpoints = call.endpoints ?? new Set<string>()
-      const deadlineMs = startedMs + call.timeoutMs
-      underWay.set(id, { hook: call.hook, endpoints, deadlineMs, hostCalls: 0, sent: 0, isAwaiting: false })
-      target.process.send(
-        {
-          op: 'call',
-          id,
-          instance: options.name,
-          hook: call.hook,
-          fn: call.function,
-          per: call.per,
-          timeoutMs: call.timeoutMs,
-          nowMs: clock.now(),
-          seed: seed(),
-        },
-        body,
-      )
+      underWay.set(id, state)
+      const nowMs = clock.now()
+      target.process.send({ op: 'call', id, instance: name, hook, fn, per, timeoutMs, nowMs, seed: seed() }, body)
     })
     const answers = reply.ok ? readSlots(reply.body, items.length) : failAll(items.length, reply.message, reply.code)
-    const state = underWay.get(id)
-    underWay.delete(id)
-    if (state?.isAwaiting === false) running -= 1
-    usage.calls += 1
-    usage.wallMs += clock.monotonic() - startedMs
-    usage.bytesIn += body.length
-    if (reply.ok) usage.bytesOut += reply.body.length
-    if (answers.some((answer) => !answer.ok)) usage.errors += 1
+    // A process that died took its calls with it, and the count begins anew in the next one.
+    if (underWay.delete(id) && !state.isAwaiting) running -= 1
+    charge(state, startedMs, bodyBytes, reply, answers)
     next()
     return answers
   }
@@ -134,7 +136,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
         },
         fail(code, message) {
           stopTimer()
-          usage.errors += 1
+          usage.drop(call, 1, true)
           resolve(failAll(items.length, message, code))
         },
       }
@@ -148,58 +150,39 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
     })
   }
 
-  async function answerHostCall(request: number, operation: string, argumentsJson: string, invocation: Invocation) {
-    const target = channel
-    const asker = isolate
-    let isOk = true
-    let body: string
-    try {
-      body = await options.onHostCall(operation, argumentsJson, invocation)
-      if (body.length > maxHostAnswerBytes) {
-        throw new OrchestryError(
-          'ORC_CAPABILITY_LIMIT',
-          `${operation}: the answer is larger than a plugin can be handed`,
-        )
-      }
-    } catch (thrown) {
-      isOk = false
-      // Host errors cross as a code and our own words; a foreign error's text could name paths or addresses.
-      const message = thrown instanceof OrchestryError ? messageOf(thrown) : `${operation} failed`
-      const code = thrown instanceof OrchestryError ? codeOf(thrown) : 'ORC_CAPABILITY_FAILED'
-      body = JSON.stringify({ code, message })
-    }
-    if (request === 0 || channel !== target || isolate !== asker) return
-    target?.process.send({ op: 'settle', instance: options.name, request, isOk, nowMs: clock.now() }, body)
-  }
-
   return {
-    name: options.name,
+    name,
 
     async attach(given) {
-      if (isolate > 0) options.onReopen?.()
+      if (wasAttached) options.onReopen?.()
+      wasAttached = true
       isOpen = false
-      isolate += 1
       channel = given
-      cpuOfThisIsolateMs = 0
-      const { process, requests } = given
+      const { process, requests, pace } = given
+      desk?.close()
+      desk = createHostDesk({
+        instance: name,
+        onHostCall: options.onHostCall,
+        mostPerCall: quota.hostCalls,
+        process,
+        pace,
+        clock,
+        usage,
+      })
       let id = 0
       const startedMs = clock.monotonic()
-      const reply = await requests.ask({ instance: options.name, hook: 'activate' }, quota.startMs, (askedId) => {
+      const deadlineMs = startedMs + quota.startMs
+      const state = createUnderWay({ hook: 'activate', apps: undefined, endpoints: new Set(), deadlineMs })
+      state.isAwaiting = true
+      const asked = { purpose: { instance: name, hook: 'activate' }, timeoutMs: quota.startMs }
+      const reply = await requests.ask(asked, (askedId) => {
         id = askedId
-        const deadlineMs = startedMs + quota.startMs
-        underWay.set(id, {
-          hook: 'activate',
-          endpoints: new Set(),
-          deadlineMs,
-          hostCalls: 0,
-          sent: 0,
-          isAwaiting: true,
-        })
+        underWay.set(id, state)
         process.send(
           {
             op: 'open',
             id,
-            instance: options.name,
+            instance: name,
             memoryMb: quota.memoryMb,
             timeoutMs: quota.startMs,
             hostCalls: quota.hostCalls,
@@ -212,11 +195,14 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
         )
       })
       underWay.delete(id)
+      const answers = reply.ok ? readSlots(reply.body, 1) : failAll(1, reply.message, reply.code)
+      charge(state, startedMs, Buffer.byteLength(options.configJson), reply, answers)
       if (!reply.ok) return reply
-      const [slot] = readSlots(reply.body, 1)
+      const [slot] = answers
       if (slot === undefined || !slot.ok) {
         const where = slot?.line === undefined ? '' : ` (${slot.line})`
-        return { ok: false, code: 'ORC_PLUGIN_ACTIVATE_FAILED', message: `${slot?.message ?? 'no answer'}${where}` }
+        const message = `${slot?.message ?? 'no answer'}${where}`
+        return { ok: false, code: 'ORC_PLUGIN_ACTIVATE_FAILED', message, cpuMs: reply.cpuMs }
       }
       isOpen = !isDisposed
       running = 0
@@ -229,7 +215,8 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       channel = undefined
       running = 0
       underWay.clear()
-      usage.heapMb = 0
+      desk?.close()
+      usage.setHeapMb(0)
     },
 
     refuse(reason) {
@@ -240,9 +227,8 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       if (items.length === 0) return []
       if (isDisposed) return failAll(items.length, 'the plugin instance was closed', 'ORC_HOOK_NOT_SERVING')
       if (isOpen && running === 0 && queue.length === 0 && underWay.size < maxAwaiting) return send(items, call)
-      if (queue.length >= limits.queuedCalls) {
-        return failAll(items.length, `${queue.length} calls wait for this plugin already`, 'ORC_HOOK_OVERLOADED')
-      }
+      if (queue.length >= limits.queuedCalls)
+        return overloaded(items, call, `${queue.length} calls wait for this plugin already`)
       return wait(items, call)
     },
 
@@ -254,30 +240,22 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       next()
     },
 
-    onHostCall({ call, request, operation }, argumentsJson) {
-      const invocation = underWay.get(call)
+    onHostCall(message, argumentsJson) {
+      const call = underWay.get(message.call)
       // The bootstrap lets nobody act in the name of a call that was answered: this is not our bootstrap, or a flood.
-      if (invocation === undefined) return false
-      invocation.hostCalls += 1
-      invocation.sent += argumentsJson.length
-      usage.hostCalls += 1
-      // The bootstrap counts too and would have refused; a process that goes on is not running our bootstrap.
-      if (invocation.hostCalls > quota.hostCalls || invocation.sent > limits.hostCallCharacters) return false
-      void answerHostCall(request, operation, argumentsJson, invocation)
-      return true
+      if (call === undefined || desk === undefined) return false
+      return desk.take(message, argumentsJson, call)
     },
 
-    onBeat(heapBytes, cpuMs) {
-      usage.heapMb = heapBytes / (1024 * 1024)
-      usage.peakHeapMb = Math.max(usage.peakHeapMb, usage.heapMb)
-      usage.cpuMs += Math.max(0, cpuMs - cpuOfThisIsolateMs)
-      cpuOfThisIsolateMs = cpuMs
+    onBeat(heapBytes) {
+      usage.setHeapMb(heapBytes / (1024 * 1024))
       // Above its quota, but below the engine's own limit: a new isolate is cheap, and a leak never reaches the limit.
       return usage.heapMb > quota.memoryMb && isOpen && underWay.size === 0
     },
 
-    usage: (): InstanceUsage => ({ ...usage }),
-    usageRows: () => [],
+    usage: usage.total,
+    usageByHook: usage.byHook,
+    usageRows: usage.rows,
 
     async dispose() {
       if (isDisposed) return
@@ -288,10 +266,10 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       this.refuse('the plugin instance was closed')
       if (target !== undefined) {
         await send(['null'], { hook: 'lifecycle', function: 'dispose', per: 'call', timeoutMs: quota.startMs })
-        await target.requests.ask({ instance: options.name, hook: 'close' }, quota.startMs, (id) => {
-          target.process.send({ op: 'close', id, instance: options.name })
-        })
+        const asked = { purpose: { instance: name, hook: 'close' }, timeoutMs: quota.startMs }
+        await target.requests.ask(asked, (id) => target.process.send({ op: 'close', id, instance: name }))
       }
+      desk?.close()
     },
   }
 }

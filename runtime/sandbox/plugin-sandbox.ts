@@ -1,14 +1,16 @@
 /** One plugin version: the process it has now, the instances that live in it, and what happens when it dies. */
 import type { Clock } from '../clock.ts'
 import { codeOf, type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
-import type { EffectiveLimits } from '../limits.ts'
+import { limits as bounds, type EffectiveLimits } from '../limits.ts'
 import type { Log } from '../log.ts'
+import { type CpuWatch, createCpuWatch } from './cpu-watch.ts'
 import { type Channel, createGuestInstance, type GuestInstance } from './guest-instance.ts'
+import { createPace } from './pace.ts'
 import type { Death, SandboxProcess } from './process.ts'
 import type { FromGuest } from './protocol.ts'
-import { createRequests, failureCode, failureMessage, type Purpose, type Reply } from './requests.ts'
+import { createRequests, failureCode, failureMessage, type OpenRequest, type Purpose, type Reply } from './requests.ts'
 import { judgeRestart } from './restart-policy.ts'
-import type { Bundle, Description, PluginSandbox, SandboxIncident, SandboxState } from './sandbox.ts'
+import type { Bundle, Description, IncidentAction, PluginSandbox, SandboxIncident, SandboxState } from './sandbox.ts'
 import { readSlots } from './slots.ts'
 import type { Spares } from './spares.ts'
 
@@ -16,6 +18,8 @@ import type { Spares } from './spares.ts'
 const baseMemoryMb = 120
 const watchEveryMs = 100
 const silenceMs = 3_000
+/** An instance that leaks is one incident, not one for each isolate that it filled. */
+const leakTellEveryMs = 10 * 60_000
 
 export async function createPluginSandbox(deps: {
   bundle: Bundle
@@ -29,7 +33,8 @@ export async function createPluginSandbox(deps: {
   const deathsMs: number[] = []
   const incidentListeners = new Set<(incident: SandboxIncident) => void>()
   const stateListeners = new Set<(state: SandboxState) => void>()
-  let channel: Channel | undefined
+  const leakToldMs = new Map<string, number>()
+  let channel: (Channel & { readonly cpu: CpuWatch<OpenRequest> }) | undefined
   let state: SandboxState = 'starting'
   let restarts = 0
   let culprit: { code: ErrorCode; message: string; purpose: Purpose } | undefined
@@ -41,8 +46,8 @@ export async function createPluginSandbox(deps: {
     for (const listener of stateListeners) listener(next)
   }
 
-  function report(code: ErrorCode, message: string, purpose: Purpose = {}): void {
-    const incident: SandboxIncident = { code, message, ...purpose, atMs: clock.now() }
+  function report(code: ErrorCode, message: string, purpose: Purpose, action: IncidentAction): void {
+    const incident: SandboxIncident = { code, message, ...purpose, action, atMs: clock.now() }
     for (const listener of incidentListeners) listener(incident)
   }
 
@@ -63,23 +68,35 @@ export async function createPluginSandbox(deps: {
     const requests = createRequests((purpose, timeoutMs) =>
       discard('ORC_SANDBOX_TIMEOUT', `no answer within ${timeoutMs} ms`, purpose),
     )
-    const connected: Channel = { process, requests }
+    const nowMs = performance.now()
+    const pace = createPace({ perSecond: bounds.hostCallsPerSecond, burst: bounds.hostCallsBurst }, clock.monotonic())
+    // What the process spent until now it spent on its own start.
+    const cpu = createCpuWatch<OpenRequest>({ cpuMs: process.cpuMs(), nowMs })
+    const connected = { process, requests, pace, cpu }
     process.own({
       onMessage: (message, body) => onMessage(connected, message, body),
       onDeath: (death) => onDeath(connected, death),
     })
     channel = connected
     culprit = undefined
-    await expectOk(requests.ask({}, limits.startMs, (id) => process.send({ op: 'load', id }, bundle.source)))
+    const asked = { purpose: {}, timeoutMs: limits.startMs }
+    await expectOk(requests.ask(asked, (id) => process.send({ op: 'load', id }, bundle.source)))
     return connected
   }
 
   /** A new isolate in the same process; when it cannot be had, in a new one. */
   async function recycle(instance: GuestInstance, connected: Channel): Promise<void> {
     const reply = await instance.attach(connected)
-    if (!reply.ok && channel === connected) {
-      discard(reply.code, reply.message, { instance: instance.name, hook: 'activate' })
-    }
+    if (reply.ok) return tellLeak(instance.name)
+    if (channel === connected) discard(reply.code, reply.message, { instance: instance.name, hook: 'activate' })
+  }
+
+  function tellLeak(instance: string): void {
+    const nowMs = clock.monotonic()
+    if (nowMs - (leakToldMs.get(instance) ?? Number.NEGATIVE_INFINITY) < leakTellEveryMs) return
+    leakToldMs.set(instance, nowMs)
+    const message = `its heap grew beyond limits.memoryMb (${limits.memoryMb}); it got a new isolate between two calls`
+    report('ORC_SANDBOX_OUT_OF_MEMORY', message, { instance }, 'isolateReplaced')
   }
 
   function onMessage(connected: Channel, message: FromGuest, body: string): void {
@@ -88,41 +105,42 @@ export async function createPluginSandbox(deps: {
       case 'ready':
         return
       case 'pending':
+        requests.setAwaiting(message.id)
         instances.get(requests.purposeOf(message.id)?.instance ?? '')?.onPending(message.id)
         return
       case 'result': {
         const purpose = requests.purposeOf(message.id)
         if (purpose === undefined) return discard('ORC_SANDBOX_PROTOCOL', 'an answer to no call', {}, 'violation')
-        if (message.failure === undefined) requests.answer(message.id, body)
+        if (message.failure === undefined) requests.answer(message.id, body, message.cpuMs ?? 0)
         else {
           requests.fail(message.id, message.failure)
           discard(failureCode(message.failure), failureMessage(message.failure), purpose)
         }
         return
       }
-      case 'lost':
-        requests.failAll(
-          failureCode(message.failure),
-          failureMessage(message.failure),
-          (purpose) => purpose.instance === message.instance,
-        )
-        return discard(failureCode(message.failure), failureMessage(message.failure), { instance: message.instance })
+      case 'lost': {
+        const [code, words] = [failureCode(message.failure), failureMessage(message.failure)]
+        const isOfIt = ({ instance }: Purpose) => instance === message.instance
+        const lost = requests.open().find(({ purpose }) => isOfIt(purpose))
+        requests.failAll(code, words, isOfIt)
+        return discard(code, words, lost?.purpose ?? { instance: message.instance })
+      }
       case 'host': {
         const isAllowed = instances.get(message.instance)?.onHostCall(message, body) ?? false
         if (!isAllowed) {
           discard(
             'ORC_SANDBOX_PROTOCOL',
             `a host call out of turn, or one too many (${message.operation})`,
-            {},
+            requests.purposeOf(message.call) ?? { instance: message.instance },
             'violation',
           )
         }
         return
       }
       case 'beat':
-        for (const [name, heapBytes, cpuMs] of message.isolates) {
+        for (const [name, heapBytes] of message.isolates) {
           const instance = instances.get(name)
-          if (instance?.onBeat(heapBytes, cpuMs)) void recycle(instance, connected)
+          if (instance?.onBeat(heapBytes)) void recycle(instance, connected)
         }
     }
   }
@@ -131,22 +149,32 @@ export async function createPluginSandbox(deps: {
     if (channel !== dead) return
     channel = undefined
     const code: ErrorCode = death.cause === 'violation' ? 'ORC_SANDBOX_PROTOCOL' : 'ORC_SANDBOX_CRASHED'
-    const purpose = culprit?.purpose ?? dead.requests.oldest() ?? {}
+    const blamed = { code, message: death.message, purpose: dead.requests.suspect(), ...culprit }
     for (const instance of instances.values()) instance.detach()
-    dead.requests.failAll(code, death.message)
+    failCalls(dead, blamed)
     if (state !== 'closed' || culprit !== undefined) {
-      report(culprit?.code ?? code, culprit?.message ?? death.message, purpose)
+      const action = death.cause === 'exited' ? 'processReplaced' : 'processKilled'
+      report(blamed.code, blamed.message, blamed.purpose, action)
     }
     if (state === 'closed' || state === 'starting') return
     deathsMs.push(clock.now())
-    scheduleRestart()
+    scheduleRestart(blamed.purpose)
   }
 
-  function scheduleRestart(): void {
+  /** What one instance did is no failure of the others: their calls were just not answered. */
+  function failCalls({ requests }: Channel, blamed: { code: ErrorCode; message: string; purpose: Purpose }): void {
+    const { instance: of } = blamed.purpose
+    requests.failAll(blamed.code, blamed.message, ({ instance }) => instance === undefined || instance === of)
+    const who = of === undefined ? 'its process ended' : `its process was ended because of the instance ${of}`
+    requests.failAll('ORC_HOOK_NOT_SERVING', `${who} before it answered; it is started again`)
+  }
+
+  function scheduleRestart(purpose: Purpose): void {
     const verdict = judgeRestart(deathsMs, clock.now())
     if ('quarantine' in verdict) {
       become('quarantined')
-      report('ORC_PLUGIN_QUARANTINED', `${verdict.quarantine}; mend it, then: orchestry plugin reset ${bundle.plugin}`)
+      const message = `${verdict.quarantine}; mend it, then: orchestry plugin reset ${bundle.plugin}`
+      report('ORC_PLUGIN_QUARANTINED', message, purpose, 'quarantined')
       for (const instance of instances.values()) instance.refuse('the plugin is quarantined')
       return
     }
@@ -168,24 +196,36 @@ export async function createPluginSandbox(deps: {
       if (channel !== undefined) return discard(codeOf(thrown), messageOf(thrown), { hook: 'activate' })
       if (codeOf(thrown) !== 'ORC_SANDBOX_UNAVAILABLE' || state !== 'restarting') return
       deathsMs.push(clock.now())
-      scheduleRestart()
+      scheduleRestart({})
     }
   }
 
+  /** Also while nothing is asked of it: a plugin need not be called to do harm. */
   function watch(): void {
-    if (channel === undefined) return
+    if (channel === undefined || culprit !== undefined) return
     const { process, requests } = channel
-    const budgetMb = baseMemoryMb + 2 * limits.memoryMb * Math.max(1, instances.size)
-    if (requests.size > 0) {
-      const memoryMb = process.memoryMb()
-      if (memoryMb > budgetMb * 1.5) {
-        const message = `its process used ${Math.round(memoryMb)} MB, at most ${Math.round(budgetMb * 1.5)} are allowed`
-        discard('ORC_SANDBOX_OUT_OF_MEMORY', message, requests.oldest() ?? {})
-        requests.failAll('ORC_SANDBOX_OUT_OF_MEMORY', message)
-      }
+    const mostMb = 1.5 * (baseMemoryMb + 2 * limits.memoryMb * Math.max(1, instances.size))
+    const memoryMb = process.memoryMb()
+    if (memoryMb > mostMb) {
+      const message = `its process used ${Math.round(memoryMb)} MB, at most ${Math.round(mostMb)} are allowed`
+      return discard('ORC_SANDBOX_OUT_OF_MEMORY', message, requests.suspect())
     }
+    watchCpu(channel)
     if (performance.now() - process.lastHeardMs > silenceMs && !isHostBehind()) {
-      discard('ORC_SANDBOX_TIMEOUT', `its process said nothing for ${silenceMs} ms`, requests.oldest() ?? {})
+      discard('ORC_SANDBOX_TIMEOUT', `its process said nothing for ${silenceMs} ms`, requests.suspect())
+    }
+  }
+
+  function watchCpu({ process, requests, cpu }: NonNullable<typeof channel>): void {
+    const [cpuMs, nowMs] = [process.cpuMs(), performance.now()]
+    const verdict = cpu.look({ cpuMs, nowMs, ...requests.times(), open: requests.open() })
+    if (verdict?.kind === 'call') {
+      const { spender, limitMs } = verdict
+      const message = `one call took ${Math.round(spender.cpuMs)} ms of processor time, at most ${limitMs} are allowed (limits.cpuMs)`
+      discard('ORC_SANDBOX_CPU_EXCEEDED', message, spender.purpose)
+    } else if (verdict?.kind === 'idle') {
+      const spent = `${Math.round(verdict.cpuMs)} ms of processor time within ${Math.round(verdict.idleMs)} ms`
+      discard('ORC_SANDBOX_CPU_EXCEEDED', `it took ${spent} in which nothing was asked of it`, {})
     }
   }
 
@@ -210,7 +250,8 @@ export async function createPluginSandbox(deps: {
   /** Questions that need no grant: asked of an isolate made for each. */
   async function askOnce(send: (id: number, process: SandboxProcess) => void): Promise<unknown> {
     const { process, requests } = await present()
-    const reply = await expectOk(requests.ask({ hook: 'load' }, limits.startMs, (id) => send(id, process)))
+    const asked = { purpose: { hook: 'load' }, timeoutMs: limits.startMs }
+    const reply = await expectOk(requests.ask(asked, (id) => send(id, process)))
     const [slot] = readSlots(reply, 1)
     if (slot?.ok) return slot.value
     const where = slot?.line === undefined ? '' : ` (${slot.line})`
@@ -273,6 +314,7 @@ export async function createPluginSandbox(deps: {
         name: options.name,
         call: instance.call,
         usage: instance.usage,
+        usageByHook: instance.usageByHook,
         usageRows: instance.usageRows,
         async dispose() {
           await instance.dispose()

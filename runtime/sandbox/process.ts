@@ -10,6 +10,7 @@ import { messageOf } from '../errors.ts'
 import { escapeControls, type Log } from '../log.ts'
 import { createFrameReader, encodeFrame } from './frame.ts'
 import { type FromGuest, maxFrameFromGuestBytes, maxHeaderBytes, parseFromGuest, type ToGuest } from './protocol.ts'
+import { createReadingBudget } from './reading-budget.ts'
 
 export interface ProcessProgram {
   /** Path of the program and of the engine's binary: all it may read. */
@@ -71,6 +72,7 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
   const channel = child.stdio[3] as Duplex
   const reader = createFrameReader({ maxFrameBytes: maxFrameFromGuestBytes, maxHeaderBytes })
   const pid = child.pid ?? 0
+  const budget = createReadingBudget(performance.now())
   let death: Death | undefined
   let isExited = false
   let lastHeardMs = performance.now()
@@ -110,6 +112,7 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
 
   channel.on('data', (chunk: Buffer) => {
     if (death !== undefined) return
+    const heardMs = performance.now()
     try {
       for (const frame of reader.push(chunk)) {
         if (isOver()) return
@@ -122,9 +125,18 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
     } catch (thrown) {
       kill(messageOf(thrown), 'violation')
     }
+    restReading(performance.now() - heardMs)
   })
   /** Any frame can end its life, and those behind it in the same chunk are not heard any more. */
   const isOver = () => death !== undefined
+
+  /** Who takes too much of our time by what it says is not read for a while; its pipe fills up, and it waits. */
+  function restReading(tookMs: number): void {
+    const restMs = budget.spend(tookMs, performance.now())
+    if (restMs === 0) return
+    channel.pause()
+    setTimeout(() => channel.resume(), restMs).unref()
+  }
 
   function countUnasked({ op }: FromGuest): void {
     if (op === 'result' || op === 'host') return

@@ -58,8 +58,16 @@ export type FailureKind = Type.Static<typeof FailureKind>
 
 const FromGuest = Type.Union([
   Type.Object({ op: Type.Literal('ready'), pid: id }, strict),
-  /** Body: the answer; for a failure its text. */
-  Type.Object({ op: Type.Literal('result'), id, failure: Type.Optional(FailureKind) }, strict),
+  /** Body: the answer; for a failure its text. `cpuMs` is what the isolate spent on it: for the accounting, never for a limit. */
+  Type.Object(
+    {
+      op: Type.Literal('result'),
+      id,
+      failure: Type.Optional(FailureKind),
+      cpuMs: Type.Optional(Type.Number({ minimum: 0, maximum: 1e9 })),
+    },
+    strict,
+  ),
   /** The hook call runs no longer but awaits something: the isolate is free for another. */
   Type.Object({ op: Type.Literal('pending'), id }, strict),
   /** Body: the arguments, a JSON array. `call` is the hook call it was made from. */

@@ -50,7 +50,10 @@ export interface CallOptions {
   readonly per: 'item' | 'call'
   readonly timeoutMs: number
   readonly endpoints?: ReadonlySet<string>
-  /** For the accounting: the app of each item, in their order; '' for what belongs to none. */
+  /**
+   * For the accounting and for blame: the app of each item, in their order; of a single item also all apps that it is about.
+   * '' stands for none.
+   */
   readonly apps?: readonly string[]
 }
 
@@ -71,9 +74,16 @@ export interface InstanceUsage {
   readonly drops: number
 }
 
-/** What one hook has used for one app. Of a batch each app is charged its share of time and bytes. */
-export interface UsageRow extends Omit<InstanceUsage, 'heapMb'> {
+/** What one hook has used. */
+export interface HookUsage extends Omit<InstanceUsage, 'heapMb'> {
   readonly hook: string
+}
+
+/**
+ * What one hook has used for one app. Of a batch each app is charged its share of time, host calls and bytes, and the errors of
+ * its own items; it counts as one call to each app that is in it.
+ */
+export interface UsageRow extends HookUsage {
   readonly app: string
 }
 
@@ -83,12 +93,16 @@ export interface SandboxInstance {
   /** Each item is a JSON text. Never rejects: a failure of the whole call fills every slot. Settles exactly once. */
   call(items: readonly string[], options: CallOptions): Promise<GuestAnswer[]>
   usage(): InstanceUsage
+  usageByHook(): HookUsage[]
   /** The same by hook and app; what is beyond the bound on rows is summed under the app ''. */
   usageRows(): UsageRow[]
   dispose(): Promise<void>
 }
 
 export type SandboxState = 'starting' | 'serving' | 'restarting' | 'quarantined' | 'closed'
+
+/** `processReplaced`: the process had ended by itself, and another one was started. */
+export type IncidentAction = 'refused' | 'isolateReplaced' | 'processKilled' | 'processReplaced' | 'quarantined'
 
 export interface SandboxIncident {
   readonly code: ErrorCode
@@ -99,7 +113,7 @@ export interface SandboxIncident {
   /** `queue.ts:3:12`, where it is known. */
   readonly line?: string
   /** What the host did about it. */
-  readonly action?: 'refused' | 'isolateReplaced' | 'processKilled' | 'quarantined'
+  readonly action?: IncidentAction
   readonly atMs: number
 }
 

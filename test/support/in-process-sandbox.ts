@@ -216,6 +216,7 @@ function createInstance(evaluate: () => Guest, options: InstanceOptions, isServi
   const sandbox: SandboxInstance = {
     name: options.name,
     usage: (): InstanceUsage => ({ ...usage }),
+    usageByHook: () => [],
     usageRows: () => [],
     async dispose() {
       const ctx = contextFor(invocationOf('lifecycle', 1_000))

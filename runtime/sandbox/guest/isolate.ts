@@ -22,6 +22,8 @@ export interface Entries {
 }
 
 export interface GuestIsolate extends Entries {
+  /** Processor time since it was made; 0 once it is gone. */
+  cpuMs(): number
   /** Used heap in bytes and CPU milliseconds; undefined once the isolate is gone. */
   measure(): Promise<{ heapBytes: number; cpuMs: number } | undefined>
   dispose(): void
@@ -62,6 +64,8 @@ export async function createGuestIsolate(
   const run = (name: (typeof entryNames)[number], args: (string | number | boolean)[], timeout: number) =>
     (entry[name] as ivm.Reference).apply(undefined, args, { timeout: Math.max(1, Math.ceil(timeout)) })
 
+  const cpuMs = () => (isolate.isDisposed ? 0 : Number(isolate.cpuTime) / 1e6)
+
   return {
     load: (source) => run('load', [source], options.startMs) as Promise<string>,
     open: (...args) => run('open', args, options.startMs),
@@ -71,11 +75,11 @@ export async function createGuestIsolate(
     deliver: async (request, nowMs, isOk, json, timeoutMs) => {
       await run('deliver', [request, nowMs, isOk, json], timeoutMs)
     },
+    cpuMs,
     async measure() {
       if (isolate.isDisposed) return undefined
-      const cpuMs = Number(isolate.cpuTime) / 1e6
       const { used_heap_size: heapBytes } = await isolate.getHeapStatistics()
-      return { heapBytes, cpuMs }
+      return { heapBytes, cpuMs: cpuMs() }
     },
     dispose() {
       if (!isolate.isDisposed) isolate.dispose()

@@ -10,6 +10,7 @@ import type ivm from 'isolated-vm'
 import { limits } from '../../limits.ts'
 import { createFrameReader, encodeFrame } from '../frame.ts'
 import type { FromGuest, ToGuest } from '../protocol.ts'
+import { type CpuAccount, createCpuAccount } from './cpu-account.ts'
 import { createGuestIsolate, failureOf, type GuestIsolate } from './isolate.ts'
 
 const addonPath = process.argv[2] ?? ''
@@ -25,7 +26,12 @@ process.on('unhandledRejection', die)
 
 const channel = new Socket({ fd: 3, readable: true, writable: true })
 const reader = createFrameReader({ maxFrameBytes: 8 * 1024 * 1024, maxHeaderBytes: 64 * 1024 })
-const isolates = new Map<string, { isolate: GuestIsolate; timeoutMs: number }>()
+interface Guest {
+  readonly isolate: GuestIsolate
+  readonly cpu: CpuAccount
+  timeoutMs: number
+}
+const isolates = new Map<string, Guest>()
 let source = ''
 
 function say(message: FromGuest, body = ''): void {
@@ -35,17 +41,23 @@ function say(message: FromGuest, body = ''): void {
 /** The guest counts characters, and what crosses are bytes. */
 const fits = (json: string): boolean => Buffer.byteLength(json) <= limits.bodyFromGuestBytes
 
-function sayResult(id: number, json: string): void {
-  say({ op: 'result', id }, fits(json) ? json : '[[0,"answered more than limits.outKb"]]')
+const accountOf = (instance = ''): CpuAccount | undefined => isolates.get(instance)?.cpu
+
+function sayResult(id: number, json: string, instance?: string): void {
+  const cpu = accountOf(instance)
+  cpu?.spend(id)
+  const message: FromGuest = { op: 'result', id, ...(cpu && { cpuMs: cpu.close(id) }) }
+  say(message, fits(json) ? json : '[[0,"answered more than limits.outKb"]]')
 }
 
 /** Work that wants exactly one answer; what goes wrong with the engine is told by kind. */
-function answer(id: number, work: Promise<unknown>): void {
+function answer(id: number, work: Promise<unknown>, instance?: string): void {
   work.then(
     (result) => {
-      if (typeof result === 'string') sayResult(id, result)
+      if (typeof result === 'string') return sayResult(id, result, instance)
       // Nothing yet: the guest awaits something and will post its answer.
-      else say({ op: 'pending', id })
+      accountOf(instance)?.spend(id)
+      say({ op: 'pending', id })
     },
     (thrown: unknown) => say({ op: 'result', id, failure: failureOf(thrown) }, ''),
   )
@@ -55,9 +67,13 @@ function onPost(
   instance: string,
 ): (kind: string, call: number, request: number, operation: string, json: string) => boolean {
   return (kind, call, request, operation, json) => {
-    if (kind === 'r') sayResult(call, json)
-    else if (fits(json)) say({ op: 'host', instance, call, request, operation }, json)
-    else return false
+    if (kind === 'r') {
+      sayResult(call, json, instance)
+      return true
+    }
+    if (!fits(json)) return false
+    if (request !== 0) accountOf(instance)?.ask(request, call)
+    say({ op: 'host', instance, call, request, operation }, json)
     return true
   }
 }
@@ -85,7 +101,9 @@ async function open(message: Extract<ToGuest, { op: 'open' }>, config: string): 
     { memoryMb, startMs: timeoutMs, hostCalls, outBytes },
     onPost(instance),
   )
-  isolates.set(instance, { isolate, timeoutMs })
+  const cpu = createCpuAccount(isolate.cpuMs)
+  isolates.set(instance, { isolate, cpu, timeoutMs })
+  cpu.begin(message.id)
   const loaded = await isolate.load(source)
   if (loaded.startsWith('[0,')) return `[${loaded}]`
   const bindings = JSON.stringify(message.bindings)
@@ -108,19 +126,22 @@ function onMessage(message: ToGuest, body: string): void {
         once(message, (isolate) => isolate.validate(body)),
       )
     case 'open':
-      return answer(message.id, open(message, body))
+      return answer(message.id, open(message, body), message.instance)
     case 'call': {
       const target = isolates.get(message.instance)
       if (target === undefined) return say({ op: 'result', id: message.id, failure: 'gone' })
       const { id, nowMs, seed, hook, fn, per, timeoutMs } = message
       target.timeoutMs = timeoutMs
-      return answer(id, target.isolate.call(id, nowMs, Number(seed), hook, fn, per, body, timeoutMs))
+      target.cpu.begin(id)
+      return answer(id, target.isolate.call(id, nowMs, Number(seed), hook, fn, per, body, timeoutMs), message.instance)
     }
     case 'settle': {
       const target = isolates.get(message.instance)
       if (target === undefined) return
+      const asker = target.cpu.asker(message.request)
       target.isolate
         .deliver(message.request, message.nowMs, message.isOk, body, target.timeoutMs)
+        .then(() => target.cpu.spend(asker))
         // The guest went wrong after its await: whichever call waits will never be answered.
         .catch((thrown: unknown) => say({ op: 'lost', instance: message.instance, failure: failureOf(thrown) }))
       return
