@@ -1,11 +1,12 @@
 /** The one HTTP client for plugins: connects only to addresses it checked itself, follows nothing, believes no size. */
 import type { LookupFunction } from 'node:net'
-import { promisify } from 'node:util'
-import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import type { NetResponse } from '@orchestry/sdk'
 import { Agent, buildConnector } from 'undici'
 import { messageOf, OrchestryError } from '../errors.ts'
 import { canonicalAddress } from './addresses.ts'
+import { type Body, readBody } from './net-body.ts'
+import { headerBytes } from './net-headers.ts'
+import { isRedirect } from './net-redirects.ts'
 import { blocked, type IsAllowed, type Resolve, resolveAllowed } from './resolve.ts'
 
 export interface HttpRequest {
@@ -17,6 +18,8 @@ export interface HttpRequest {
   readonly bodyBytes: number
   /** A connection of its own, closed afterwards: a probe must find out whether new connections are taken. */
   readonly isProbe: boolean
+  /** Where redirects are followed, nobody reads the body of one. */
+  readonly skipsRedirectBody: boolean
 }
 
 export interface HttpClient {
@@ -25,7 +28,6 @@ export interface HttpClient {
 }
 
 const connectMs = 5_000
-const headerBytes = 8 * 1024
 const keepAliveMs = 4_000
 
 /** `isAllowed` decides about an IP address and port; it is asked for every address a name has, before any is used. */
@@ -92,7 +94,8 @@ export function createHttpClient(options: { isAllowed: IsAllowed; resolve?: Reso
           responseHeaders: 'raw',
         })
         const headers = readHeaders(response.headers as unknown as readonly (string | Buffer)[])
-        const body = await readBody(response.body, headers, request.bodyBytes)
+        const isSkipped = request.skipsRedirectBody && isRedirect(response.statusCode, headers.location)
+        const body = await readBody(response.body as Body, headers, isSkipped ? 0 : request.bodyBytes)
         return { status: response.statusCode, headers, body, durationMs: performance.now() - startedMs }
       } catch (thrown) {
         throw ending.signal.aborted ? timedOut(request) : readable(thrown)
@@ -121,44 +124,6 @@ function readHeaders(raw: readonly (string | Buffer)[]): Record<string, string> 
   return Object.fromEntries(headers)
 }
 
-const decoders = new Map([
-  ['gzip', promisify(gunzip)],
-  ['x-gzip', promisify(gunzip)],
-  ['deflate', promisify(inflate)],
-  ['br', promisify(brotliDecompress)],
-])
-
-type Body = AsyncIterable<Buffer> & { destroy(): unknown; dump(options: { limit: number }): Promise<void> }
-
-/** With nothing granted, the body is not read at all; a health check needs only the status. */
-async function readBody(body: Body, headers: Record<string, string>, allowedBytes: number): Promise<string> {
-  if (allowedBytes === 0) {
-    await body.dump({ limit: 16 * 1024 })
-    return ''
-  }
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of body) {
-    bytes += chunk.length
-    // Leaving the loop destroys the stream, and with it the connection.
-    if (bytes > allowedBytes) throw tooLarge(allowedBytes)
-    chunks.push(chunk)
-  }
-  const whole = Buffer.concat(chunks)
-  const encoding = headers['content-encoding']?.trim().toLowerCase() ?? 'identity'
-  if (encoding === 'identity' || whole.length === 0) return whole.toString('utf8')
-  const decode = decoders.get(encoding)
-  if (decode === undefined)
-    throw new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.net: the answer is encoded as ${encoding.slice(0, 40)}`)
-  const decoded = await decode(whole, { maxOutputLength: allowedBytes }).catch((thrown: { code?: string }) => {
-    if (thrown.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(allowedBytes)
-    throw new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.net: the answer is not ${encoding} as it says`)
-  })
-  return decoded.toString('utf8')
-}
-
-const tooLarge = (bytes: number) =>
-  new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.net: the answer is larger than ${bytes / 1024} KB (maxBodyKb)`)
 const unreachable = (why: string) => new OrchestryError('ORC_NET_UNREACHABLE', `ctx.net: ${why}`)
 const timedOut = ({ url, timeoutMs }: HttpRequest) =>
   new OrchestryError('ORC_NET_TIMEOUT', `ctx.net: no whole answer from ${url.host} within ${Math.round(timeoutMs)} ms`)

@@ -15,6 +15,8 @@ export interface NetRule {
   readonly hasInstances: boolean
   readonly bodyBytes: number
   readonly instanceBodyBytes: number
+  /** How many redirects are followed. */
+  readonly redirects: number
 }
 
 interface HostRule {
@@ -53,6 +55,7 @@ export function readNetRule(grant: GrantOf<'net'>, problems: string[]): NetRule 
     hasInstances,
     bodyBytes: (maxBodyKb ?? defaults.bodyKb) * 1024,
     instanceBodyBytes: (maxBodyKb ?? defaults.instanceBodyKb) * 1024,
+    redirects: grant.redirects ?? 0,
   }
 }
 
@@ -84,7 +87,7 @@ function readHost(entry: string, problems: string[]): HostRule | undefined {
   }
 }
 
-function readPath(pattern: string, problems: string[]): RegExp | undefined {
+export function readPath(pattern: string, problems: string[]): RegExp | undefined {
   const isFit = /^\/[A-Za-z0-9._~\-/*+:@!$,;=]*$/.test(pattern) && !/\/\.{1,2}(\/|$)/.test(pattern)
   // More than this many stars could make one match take for ever.
   const stars = pattern.match(/\*+/g) ?? []
@@ -117,6 +120,14 @@ export type NetTarget = {
   readonly isInstance: boolean
 }
 
+/** For the capability trace: without the query, which may hold anything; instances come and go and are one target. */
+export function shownTarget(method: string, url: URL, isInstance = false): string {
+  const host = url.hostname.replace(/\.$/, '')
+  const where = isInstance ? 'instances:*' : host === '' ? '' : `${host}:${portOf(url)}`
+  return `${method} ${url.protocol}//${where}${url.pathname.slice(0, shownPath)}`
+}
+export const shownPath = 200
+
 /** Where the request may go, or in words why not. `endpoints` holds `ip:port` of the instances handed to this call. */
 export function matchTarget(
   rule: NetRule,
@@ -128,6 +139,9 @@ export function matchTarget(
   if (url === null) return `"${address.slice(0, 100)}" is no URL`
   const scheme = url.protocol.slice(0, -1)
   if (url.username !== '' || url.password !== '') return 'the URL holds a user or password; use a header'
+  // The same host, and so the same name for whoever is asked and for whoever answers.
+  if (url.hostname.endsWith('.')) url.hostname = url.hostname.slice(0, -1)
+  if (url.hash !== '') return 'the URL holds a fragment (#…), which no server would see'
   if (scheme !== 'http' && scheme !== 'https') return `the scheme ${scheme} cannot be used`
   if (rule.schemes?.has(scheme) === false)
     return `the scheme ${scheme} is not granted (${[...rule.schemes].join(', ')})`
