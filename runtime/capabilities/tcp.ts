@@ -1,0 +1,87 @@
+/** Lets a plugin connect to what its record names, by TCP, under the rules about addresses that HTTP requests have. */
+import { connect, type LookupFunction, type Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { OrchestryError } from '../errors.ts'
+import { canonicalAddress, isGranted, kindOf } from './addresses.ts'
+import type { Capability } from './capability.ts'
+import { isOwnListener, type Listener } from './own-listeners.ts'
+import { type Address, blocked, type IsAllowed, type Resolve, resolveAllowed } from './resolve.ts'
+import { keyOf, matchSocket, readSocketRule, readTarget, type SocketTarget } from './socket-rule.ts'
+import { createStreamUse } from './stream.ts'
+
+const what = 'ctx.tcp'
+const shownInstances = 'instances:*'
+
+export function createTcpCapability(deps: {
+  clock: Clock
+  /** What this Orchestry listens on: no plugin ever connects there, whatever it was granted. */
+  ownListeners: () => readonly Listener[]
+  resolve?: Resolve
+}): Capability<'tcp'> {
+  return {
+    kind: 'tcp',
+    check(grant) {
+      const problems: string[] = []
+      readSocketRule(grant, problems)
+      return problems
+    },
+    narrow(grant, shown) {
+      const used = new Set(shown.map((target) => target.replace(/^CONNECT /, '')))
+      const targets = (grant.targets ?? []).filter((target) => {
+        const read = readTarget(target)
+        return read !== undefined && used.has(keyOf(read))
+      })
+      const hasInstances = grant.addresses?.includes('instances') === true && used.has(shownInstances)
+      if (targets.length === 0 && !hasInstances) return undefined
+      const { targets: _targets, addresses = ['public'], ...kept } = grant
+      const ofTargets = targets.length === 0 ? [] : addresses.filter((entry) => entry !== 'instances')
+      return {
+        ...kept,
+        ...(targets.length === 0 ? {} : { targets }),
+        addresses: [...ofTargets, ...(hasInstances ? ['instances'] : [])],
+      }
+    },
+    use(grant, caller) {
+      const rule = readSocketRule(grant, [])
+      const isOwn: IsAllowed = (address, port) => isOwnListener(deps.ownListeners(), address, port)
+      return createStreamUse({
+        kind: 'tcp',
+        maxReadKb: grant.maxReadKb,
+        clock: deps.clock,
+        caller,
+        aim(text, invocation) {
+          const target = matchSocket(rule, text, invocation.endpoints)
+          if (typeof target === 'string') throw new OrchestryError('ORC_CAPABILITY_DENIED', `${what}: ${target}`)
+          const { port, isInstance } = target
+          const isAllowed: IsAllowed = (address) =>
+            // Which address an instance has was decided by the endpoint itself; only what nobody may reach is left.
+            (isInstance ? kindOf(address) !== 'never' : isGranted(address, rule.addresses)) && !isOwn(address, port)
+          return {
+            shown: isInstance ? shownInstances : keyOf(target),
+            connect: async (signal) =>
+              connected(target, await resolveAllowed(what, target, isAllowed, deps.resolve), signal),
+            refusal({ remoteAddress = '' }) {
+              const remote = canonicalAddress(remoteAddress)
+              return isAllowed(remote, port) ? undefined : blocked(what, remote)
+            },
+          }
+        },
+      })
+    },
+  }
+}
+
+/** Connects to the first of these that takes the connection. They were checked; nothing is asked for again. */
+async function connected(
+  { host, port }: SocketTarget,
+  found: readonly Address[],
+  signal: AbortSignal,
+): Promise<Socket> {
+  signal.throwIfAborted()
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
+  const lookup: LookupFunction = (_host, _options, callback) => callback(null, [...found])
+  const socket = connect({ host, port, signal, autoSelectFamily: true, lookup })
+  socket.once('connect', () => resolve(socket))
+  socket.on('error', reject)
+  return await promise
+}
