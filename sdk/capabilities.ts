@@ -127,7 +127,7 @@ export const capabilitySchemas = {
     why,
   }),
   crypto: record('crypto', {
-    ops: Type.Array(Type.Union(cryptoOps.map((op) => Type.Literal(op))), { minItems: 1 }),
+    ops: Type.Array(Type.Enum([...cryptoOps]), { minItems: 1 }),
     /** Secrets that may be used as keys of `hmac`; the guest never sees them. */
     keys: Type.Optional(texts(64)),
   }),

@@ -3,6 +3,7 @@ import {
   type CapabilityKind,
   type Context,
   capabilitySchemas,
+  type Encoding,
   type NetRequest,
   type NetResponse,
 } from './capabilities.ts'
@@ -33,6 +34,10 @@ export interface Grants {
   readonly metrics?: true | Readonly<Record<string, Metrics>>
   /** `true`, or what `traffic` answers. */
   readonly proxy?: true | readonly Sample[]
+  /** What `get` finds by name, as with `"mode": "reveal"`. */
+  readonly secrets?: Readonly<Record<string, string>>
+  /** `true`, or the values of the secrets that `hmac` may use as keys. */
+  readonly crypto?: true | Readonly<Record<string, string>>
 }
 
 /** What the plugin did, in order. */
@@ -109,6 +114,8 @@ function bindingsOf(grants: Grants, clock: TestClock, recorded: Recorded): Parti
     ...(grants.apps && { apps: appsOf(grants.apps, recorded) }),
     ...(grants.metrics && { metrics: metricsOf(grants.metrics, recorded) }),
     ...(grants.proxy && { proxy: proxyOf(grants.proxy, recorded) }),
+    ...(grants.secrets && { secrets: secretsOf(grants.secrets) }),
+    ...(grants.crypto && { crypto: cryptoOf(grants.crypto === true ? {} : grants.crypto) }),
   }
 }
 
@@ -202,6 +209,51 @@ function proxyOf(traffic: true | readonly Sample[], { upstreams }: Recorded) {
       return { app, generation: upstream.generation, endpoints }
     },
     traffic: async () => (traffic === true ? [] : copy(traffic)),
+  }
+}
+
+function secretsOf(values: Readonly<Record<string, string>>) {
+  return {
+    async get(name: string) {
+      if (Object.hasOwn(values, name)) return values[name]
+      throw coded('ORC_CAPABILITY_DENIED', `ctx.secrets: there is no secret "${name}" that this plugin may read`)
+    },
+  }
+}
+
+const digests: Readonly<Record<string, string>> = { sha256: 'SHA-256', sha384: 'SHA-384', sha512: 'SHA-512' }
+
+function cryptoOf(keys: Readonly<Record<string, string>>) {
+  const { subtle } = crypto
+  const digestOf = (algorithm: string): string => {
+    const found = digests[algorithm]
+    if (found !== undefined) return found
+    throw coded('ORC_CAPABILITY_ARGUMENT', `ctx.crypto: ${algorithm} is not one of ${Object.keys(digests).join(', ')}`)
+  }
+  const bytesOf = (data: string, encoding: Encoding = 'utf8') =>
+    encoding === 'base64'
+      ? Uint8Array.from(atob(data), (character) => character.charCodeAt(0))
+      : new TextEncoder().encode(data)
+  const hex = (bytes: ArrayBuffer) =>
+    Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return {
+    hash: async (algorithm: string, data: string, encoding?: Encoding) =>
+      hex(await subtle.digest(digestOf(algorithm), bytesOf(data, encoding))),
+    async hmac(algorithm: string, name: string, data: string, encoding?: Encoding) {
+      const value = Object.hasOwn(keys, name) ? keys[name] : undefined
+      if (value === undefined)
+        throw coded(
+          'ORC_CAPABILITY_DENIED',
+          `ctx.crypto: there is no secret "${name}" that this plugin may use as a key`,
+        )
+      const hmac = { name: 'HMAC', hash: digestOf(algorithm) }
+      const key = await subtle.importKey('raw', new TextEncoder().encode(value), hmac, false, ['sign'])
+      return hex(await subtle.sign('HMAC', key, bytesOf(data, encoding)))
+    },
+    async randomBytes(count: number) {
+      return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(count))))
+    },
+    randomUuid: async () => crypto.randomUUID(),
   }
 }
 

@@ -2,20 +2,20 @@
 import type { Clock } from '../clock.ts'
 
 export interface Bucket {
-  /** Whether one more is allowed now. */
-  take(): boolean
+  /** Whether one more, or so many more, are allowed now; all or none. */
+  take(count?: number): boolean
 }
 
-export function createBucket(count: number, perMs: number, clock: Pick<Clock, 'monotonic'>): Bucket {
-  let tokens = count
+export function createBucket(most: number, perMs: number, clock: Pick<Clock, 'monotonic'>): Bucket {
+  let tokens = most
   let filledMs = clock.monotonic()
   return {
-    take() {
+    take(count = 1) {
       const nowMs = clock.monotonic()
-      tokens = Math.min(count, tokens + ((nowMs - filledMs) / perMs) * count)
+      tokens = Math.min(most, tokens + ((nowMs - filledMs) / perMs) * most)
       filledMs = nowMs
-      if (tokens < 1) return false
-      tokens -= 1
+      if (tokens < count) return false
+      tokens -= count
       return true
     },
   }

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import { messageOf, OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
 import type { Log } from '../log.ts'
+import { isSecretName, secretNameRule } from '../secret-name.ts'
 import type { Store } from '../store/store.ts'
 import { createTurns } from '../turns.ts'
 import { createKey, readKey, unusable } from './key-file.ts'
@@ -18,7 +19,6 @@ const secretsKept = 1_000
 const valueBytes = 32 * 1024
 /** Values that were replaced or removed are hidden until the next start: somebody may still hold them. */
 const formerKept = 200
-const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 type Row = Sealed & SecretView
 
@@ -142,10 +142,8 @@ const remedyForLostKey =
 const viewOf = ({ name, createdAtMs, updatedAtMs }: Row): SecretView => ({ name, createdAtMs, updatedAtMs })
 
 function checkName(name: string): string {
-  if (nameForm.test(name)) return name
-  throw invalid(
-    `${JSON.stringify(name.slice(0, 64))} is no name: it has 1 to 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit`,
-  )
+  if (isSecretName(name)) return name
+  throw invalid(`${JSON.stringify(name.slice(0, 64))} is no name: it has ${secretNameRule}`)
 }
 
 function checkValue(name: string, value: string): void {
