@@ -156,7 +156,7 @@ export function createLifecycle(world: World, beside: Beside): Lifecycle {
     const begin = async () => {
       try {
         const driver = driverOf(drivers, app.driver)
-        const instance = await driver.start(startRequest(id, version, app, replicas))
+        const instance = await driver.start(startRequest(id, version, app, { replicas, secretOf: world.secretOf }))
         world.started(id, loop)
         replica.startedAtMs = clock.monotonic()
         // Its end may have been heard before its start was.

@@ -17,6 +17,7 @@ import { createPass } from './pass.ts'
 import { cutAfterMs } from './plan.ts'
 import { createQueue } from './queue.ts'
 import type { AppStatus, InstanceView, Reconciler } from './reconcile.ts'
+import type { SecretOf } from './start-request.ts'
 import { isSettled, statusOf } from './status.ts'
 import { afterChange, type Memory, specOfVersion } from './target.ts'
 import { createWaiters } from './waiters.ts'
@@ -43,6 +44,8 @@ export interface ReconcilerParts {
   readonly chance?: () => number
   readonly newSuffix?: () => string
   readonly accepts?: (host: string, port: number) => Promise<boolean>
+  /** What replicas get where their spec names a secret; without it there is none. */
+  readonly secretOf?: SecretOf
 }
 
 export function createReconciler(parts: ReconcilerParts): Reconciler {
@@ -72,6 +75,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     clock,
     log,
     chance,
+    secretOf: parts.secretOf ?? (() => undefined),
     newSuffix: parts.newSuffix ?? (() => randomBytes(4).toString('hex')),
     accepts: parts.accepts ?? accepts,
     stopping: stopping.signal,

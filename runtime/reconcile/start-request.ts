@@ -3,13 +3,21 @@ import type { App } from '../apps/app.ts'
 import type { StartRequest } from '../drivers/driver.ts'
 import { OrchestryError } from '../errors.ts'
 
-/** @throws ORC_DRIVER_START_FAILED when the spec names a secret: there is nowhere to read it from. */
-export function startRequest(id: string, version: string, app: App, replicas: number): StartRequest {
+/** The value of a secret; undefined where none can be had. */
+export type SecretOf = (name: string) => string | undefined
+
+/** @throws ORC_DRIVER_START_FAILED when the spec names a secret that cannot be had. */
+export function startRequest(
+  id: string,
+  version: string,
+  app: App,
+  { replicas, secretOf }: { replicas: number; secretOf: SecretOf },
+): StartRequest {
   const env: Record<string, string> = {}
   const envFields: Record<string, 'instance.ip' | 'instance.port'> = {}
   for (const entry of app.env) {
     if ('value' in entry) env[entry.name] = entry.value
-    else if ('secret' in entry) throw secretMissing(app.name, entry.name, entry.secret)
+    else if ('secret' in entry) env[entry.name] = secretOf(entry.secret) ?? refuse(app.name, entry.name, entry.secret)
     else if (entry.field === 'app.name') env[entry.name] = app.name
     else if (entry.field === 'app.replicas') env[entry.name] = String(replicas)
     else envFields[entry.name] = entry.field
@@ -30,9 +38,9 @@ export function startRequest(id: string, version: string, app: App, replicas: nu
   }
 }
 
-function secretMissing(app: string, variable: string, secret: string): OrchestryError {
-  return new OrchestryError(
+function refuse(app: string, variable: string, secret: string): never {
+  throw new OrchestryError(
     'ORC_DRIVER_START_FAILED',
-    `env ${variable} of app ${app} takes its value from secret ${secret}, which does not exist. Give it a plain value; nothing was started.`,
+    `env ${variable} of app ${app} takes its value from secret ${secret}, which does not exist or cannot be read. Set it with: orchestry secret set ${secret}. Nothing was started; it is tried again.`,
   )
 }

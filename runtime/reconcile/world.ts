@@ -5,6 +5,7 @@ import type { Driver } from '../drivers/driver.ts'
 import type { Events } from '../events/events.ts'
 import type { Log } from '../log.ts'
 import type { Loop } from './loop.ts'
+import type { SecretOf } from './start-request.ts'
 
 export interface World {
   readonly drivers: ReadonlyMap<string, Driver>
@@ -13,6 +14,7 @@ export interface World {
   readonly clock: Clock
   readonly log: Log
   readonly chance: () => number
+  readonly secretOf: SecretOf
   /** What tells replicas of an app apart; never the same twice. */
   readonly newSuffix: () => string
   /** Whether something listens there. */

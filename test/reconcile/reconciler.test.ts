@@ -236,8 +236,25 @@ describe('a failing image', () => {
     await world.start()
     world.apps.put('shop', { app: sampleSpec('shop', { env: [{ name: 'KEY', secret: 'api-key' }] }) })
     await world.clock.advance(50)
-    assert.match(world.reconciler.status('shop').problems.join(), /secret api-key, which does not exist/)
+    assert.match(
+      world.reconciler.status('shop').problems.join(),
+      /env KEY of app shop takes its value from secret api-key, which does not exist.*orchestry secret set api-key/,
+    )
     assert.equal(world.running('shop').length, 0)
+  })
+
+  test('while a secret is missing, starts are tried ever more rarely; once it is set, replicas get its value', async () => {
+    const world = createReconcileWorld()
+    await world.start()
+    world.apps.put('shop', { app: sampleSpec('shop', { env: [{ name: 'KEY', secret: 'api-key' }] }) })
+    await world.clock.advance(120_000)
+    const failures = world.eventsOf('instance.failed').length
+    assert.ok(failures > 5 && failures < 12, `${failures} starts failed in two minutes`)
+    assert.equal(world.driver.requests.length, 0)
+    world.secrets.set('api-key', 'the-value-of-it')
+    assert.equal(await world.settle('shop', 90_000), true)
+    assert.deepEqual(world.driver.requests[0]?.env.KEY, 'the-value-of-it')
+    assert.equal(JSON.stringify(world.events).includes('the-value-of-it'), false)
   })
 })
 

@@ -36,6 +36,7 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
       log,
       chance,
       accepts: async () => world.isListening,
+      secretOf: (name) => world.secrets.get(name),
       newSuffix: () => {
         suffix += 1
         return suffix.toString(16).padStart(8, '0')
@@ -57,6 +58,7 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     health: firstHealth,
     /** Whether replicas accept connections. */
     isListening: true,
+    secrets: new Map<string, string>(),
     reconciler: make(firstHealth),
     /** Starts the controller; a listing takes its time. */
     async start() {
