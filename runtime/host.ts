@@ -6,6 +6,7 @@ import { createApps } from './apps/registry.ts'
 import { createBalancing } from './balancing/publish.ts'
 import { createAppsCapability } from './capabilities/apps.ts'
 import { clockCapability } from './capabilities/clock.ts'
+import { createCryptoCapability } from './capabilities/crypto.ts'
 import { createEventsCapability } from './capabilities/events.ts'
 import { createKvCapability } from './capabilities/kv.ts'
 import { createPluginLogs } from './capabilities/log.ts'
@@ -13,6 +14,7 @@ import { createMetricsCapability } from './capabilities/metrics.ts'
 import { createNetCapability } from './capabilities/net.ts'
 import { createProxyCapability } from './capabilities/proxy.ts'
 import { randomCapability } from './capabilities/random.ts'
+import { createSecretsCapability } from './capabilities/secrets.ts'
 import { createCapabilities } from './capabilities/table.ts'
 import { createTimersCapability } from './capabilities/timers.ts'
 import { systemClock } from './clock.ts'
@@ -39,6 +41,7 @@ import { createSandbox } from './sandbox/supervisor.ts'
 import { appView } from './scaling/app-view.ts'
 import { createDecisionLog } from './scaling/decision-log.ts'
 import { createScaling } from './scaling/scaling.ts'
+import { createVault } from './secrets/vault.ts'
 import { createLmdbStore } from './store/lmdb.ts'
 
 /** Replicas that ended by themselves whose output is shown with that of the running ones. */
@@ -91,7 +94,15 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
     undoing.add('the data directory', () => dataDir.release())
     const store = await createLmdbStore({ path: join(dataDir.path, 'state'), clock, log })
     undoing.add('the store', () => store.close())
-    const events = createEvents({ store, clock, log })
+    const secrets = await createVault({
+      store,
+      dataDir: dataDir.path,
+      clock,
+      log,
+      events: { emit: (event) => events.emit(event) },
+    })
+    log.redactWith?.(secrets)
+    const events = createEvents({ store, clock, log, redactData: secrets.redactData })
     undoing.add('the event log', () => events.stop())
     const metrics = createMetrics({ clock })
 
@@ -120,10 +131,11 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       log,
     })
     undoing.add('the sandbox', () => sandbox.close())
-    const pluginLogs = createPluginLogs({ log, clock })
+    const pluginLogs = createPluginLogs({ log, clock, redaction: secrets })
     const capabilities = createCapabilities([
       createNetCapability({
         clock,
+        secretOf: secrets.value,
         ownListeners: () => [
           { host: config.host, port: server?.port ?? config.port },
           { host: config.proxyHost, port: dataplane.address()?.port ?? config.proxyPort },
@@ -139,14 +151,23 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       createAppsCapability({
         views: () => apps.list().map((record) => appView(record, reconciler.status(record.app.name).serving)),
         scale: async (app, replicas, reason, { instance }) => {
-          await scaling.scaleByHand(app, replicas, `${instance}: ${reason}`)
+          await scaling.scaleByHand(app, replicas, secrets.redact(`${instance}: ${reason}`))
         },
       }),
-      createMetricsCapability({ metrics, clock, coreMetrics, hasApp: (name) => apps.get(name) !== undefined }),
+      createMetricsCapability({
+        metrics,
+        clock,
+        coreMetrics,
+        hasApp: (name) => apps.get(name) !== undefined,
+        redactData: secrets.redactData,
+      }),
+      createSecretsCapability({ secretOf: secrets.value }),
+      createCryptoCapability({ clock, secretOf: secrets.value }),
     ])
     const caller = createCaller({
       clock,
       onIncident: ({ plugin, version: _version, ...incident }) => plugins.recordIncident(plugin, incident),
+      redactData: secrets.redactData,
     })
     const plugins = createPlugins({
       sandbox,
@@ -158,6 +179,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       log,
       builtinDirs: config.builtinDirs,
       limitPolicy: config.pluginLimits,
+      redact: secrets.redact,
       breakerOf: caller.breakerOf,
       resetBreakers: (id) => {
         for (const { name, plugin } of plugins.liveInstances()) if (plugin === id) caller.resetBreaker(name)
@@ -183,7 +205,17 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       log,
       events,
     })
-    const reconciler = createReconciler({ apps, drivers, health, balancing, events, store, clock, log })
+    const reconciler = createReconciler({
+      apps,
+      drivers,
+      health,
+      balancing,
+      events,
+      store,
+      clock,
+      log,
+      secretOf: secrets.value,
+    })
     const decisionLog = createDecisionLog({ store, clock })
     const scaling = createScaling({
       apps,
@@ -218,7 +250,9 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       metrics,
       events,
       plugins,
+      pluginLogs: pluginLogs.lines,
       balancing,
+      secrets,
       logs: (app, options) => readLogs(app, options),
       exposition,
       sandbox: sandbox.description,
@@ -231,6 +265,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
         const problems = [
           ...(isStarted ? [] : ['Orchestry is starting']),
           ...storeProblems(),
+          ...secretProblems(),
           ...proxyProblems(),
           ...servingProblems(),
         ]
@@ -258,6 +293,11 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       return problem === undefined
         ? []
         : [`The store cannot be written: ${problem} What runs goes on; is the disk of ${dataDir.path} full?`]
+    }
+
+    function secretProblems(): string[] {
+      const problem = secrets.problem()
+      return problem === undefined ? [] : [problem]
     }
 
     function proxyProblems(): string[] {

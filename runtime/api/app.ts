@@ -12,6 +12,7 @@ import { mountLive } from './live.ts'
 import { mountOpenApi } from './openapi.ts'
 import { mountPlugins } from './plugins.ts'
 import { createNotFound, createOnError } from './problem.ts'
+import { mountSecrets } from './secrets.ts'
 import { createStreams } from './streams.ts'
 import { mountSystem } from './system.ts'
 
@@ -28,6 +29,7 @@ export function createApi(deps: ApiDeps): Api {
   mountDecisions(api, deps)
   mountEvents(api, deps, streams)
   mountPlugins(api, deps)
+  mountSecrets(api, deps)
   mountSystem(api, deps)
   mountLive(api, deps, streams)
   mountOpenApi(api)

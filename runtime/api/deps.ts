@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { Apps } from '../apps/app.ts'
 import type { Balancing } from '../balancing/balancing.ts'
+import type { PluginLogLine } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Dashboard } from '../dashboard/dashboard.ts'
@@ -15,6 +16,7 @@ import type { Plugins } from '../plugins/plugins.ts'
 import type { Reconciler } from '../reconcile/reconcile.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import type { Scaling } from '../scaling/decision.ts'
+import type { Secrets } from '../secrets/secrets.ts'
 
 export interface ApiDeps {
   readonly apps: Pick<Apps, 'list' | 'get' | 'require' | 'apply' | 'remove' | 'setRunning' | 'setPaused' | 'setScaling'>
@@ -23,8 +25,24 @@ export interface ApiDeps {
   readonly health: Pick<Health, 'checkNow'>
   readonly metrics: Pick<Metrics, 'snapshot' | 'series' | 'metricNames'>
   readonly events: Pick<Events, 'list' | 'subscribe'>
-  readonly plugins: Pick<Plugins, 'list' | 'show' | 'install' | 'enable' | 'disable' | 'remove' | 'configure' | 'reset'>
+  readonly plugins: Pick<
+    Plugins,
+    | 'list'
+    | 'show'
+    | 'install'
+    | 'approve'
+    | 'enable'
+    | 'disable'
+    | 'remove'
+    | 'configure'
+    | 'reset'
+    | 'usesOf'
+    | 'tighten'
+  >
+  /** The newest lines that a plugin logged, oldest first. */
+  readonly pluginLogs: (plugin: string, lines: number) => readonly PluginLogLine[]
   readonly balancing: Pick<Balancing, 'status' | 'problem'>
+  readonly secrets: Pick<Secrets, 'list' | 'put' | 'remove' | 'redactData'>
   /** The newest lines of an app's replicas, oldest first. `lines` counts per replica. */
   readonly logs: (app: string, options: { lines: number; instance?: string }) => Promise<readonly LogLine[]>
   readonly exposition: { text(): string | Promise<string>; readonly contentType: string }

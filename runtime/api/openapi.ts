@@ -41,6 +41,7 @@ function describeApi(api: Api) {
         { name: 'decisions', description: 'How many replicas, and why' },
         { name: 'events', description: 'What has happened' },
         { name: 'plugins', description: 'What decides, probes, balances and exports' },
+        { name: 'secrets', description: 'What apps and plugins are given, and nobody is shown' },
         { name: 'live', description: 'Streams for pages' },
         { name: 'system', description: 'Orchestry itself' },
       ],

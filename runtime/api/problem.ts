@@ -51,9 +51,9 @@ export function problemResponse(
 }
 
 /** What we did not throw on purpose is ours: the client gets a number, the log gets the error. */
-export function createOnError({ log }: Pick<ApiDeps, 'log'>) {
+export function createOnError({ log, secrets }: Pick<ApiDeps, 'log' | 'secrets'>) {
   return (thrown: unknown, c: Context<ApiEnv>): Response => {
-    const error = known(thrown)
+    const error = withoutSecrets(known(thrown), secrets)
     if (error) {
       if (error.status >= 500 && error.fault === 'system')
         log.error({ code: error.code, path: c.req.path, cause: messageOf(error.cause ?? error) }, error.message)
@@ -66,6 +66,14 @@ export function createOnError({ log }: Pick<ApiDeps, 'log'>) {
     const detail = `The request failed for a reason inside Orchestry. Its log has the details under ${instance}.`
     return problemResponse(new OrchestryError('ORC_API_INTERNAL', detail), instance)
   }
+}
+
+/** A refusal may repeat what a plugin said. */
+function withoutSecrets(error: OrchestryError | undefined, secrets: ApiDeps['secrets']): OrchestryError | undefined {
+  if (error === undefined) return undefined
+  const { code, cause } = error
+  const [message, problems] = secrets.redactData([error.message, error.problems] as const)
+  return new OrchestryError(code, message, { problems, ...(cause !== undefined && { cause }) })
 }
 
 function known(thrown: unknown): OrchestryError | undefined {

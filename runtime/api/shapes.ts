@@ -124,17 +124,24 @@ export const ScalingDocument = Type.Object({ app: text, scaling: record })
 /** The spec complete with every default. */
 export const CompleteSpec = record
 
-const Usage = Type.Object({
+const used = {
   calls: whole,
   errors: whole,
   cpuMs: Type.Number(),
   wallMs: Type.Number(),
-  heapMb: Type.Number(),
   peakHeapMb: Type.Number(),
   hostCalls: whole,
   bytesIn: whole,
   bytesOut: whole,
-})
+  /** Refused instead of done. */
+  drops: whole,
+}
+const Usage = Type.Object({ ...used, heapMb: Type.Number() })
+const HookUsage = Type.Object({ hook: text, ...used })
+/** Of a batch each app has its share of time, host calls and bytes. */
+const share = { hostCalls: Type.Number(), bytesIn: Type.Number(), bytesOut: Type.Number() }
+const AppUsage = Type.Object({ hook: text, app: text, ...used, ...share })
+const Breaker = Type.Enum(['closed', 'open', 'halfOpen'])
 const Capability = Type.Object({ kind: text, as: maybe(text), why: maybe(text), optional: maybe(Type.Boolean()) })
 export const Plugin = Type.Object({
   id: text,
@@ -160,11 +167,14 @@ export const Plugin = Type.Object({
       name: text,
       config: maybe(Type.Unknown()),
       isDefault: Type.Boolean(),
-      breaker: Type.Enum(['closed', 'open', 'halfOpen']),
+      breaker: Breaker,
       usage: maybe(Usage),
+      usageByHook: maybe(Type.Array(HookUsage)),
     }),
   ),
   configSchema: maybe(record),
+  /** A version that asks for more than was granted, and waits for `approve`. */
+  pending: maybe(Type.Object({ version: text, differences: Type.Array(text), askedAtMs: timeMs })),
   restarts: whole,
   memoryMb: Type.Number(),
   pid: maybe(whole),
@@ -174,6 +184,11 @@ export const Plugin = Type.Object({
       message: text,
       hook: maybe(text),
       instance: maybe(text),
+      app: maybe(text),
+      /** In the author's own file. */
+      line: maybe(text),
+      /** What was done about it. */
+      action: maybe(Type.Enum(['refused', 'isolateReplaced', 'processKilled', 'processReplaced', 'quarantined'])),
       atMs: timeMs,
       plugin: text,
       version: text,
@@ -187,9 +202,75 @@ export const PluginUsage = Type.Object({
   memoryMb: Type.Number(),
   restarts: whole,
   pid: maybe(whole),
-  instances: Type.Array(Type.Object({ name: text, breaker: text, usage: maybe(Usage) })),
+  instances: Type.Array(
+    Type.Object({
+      name: text,
+      breaker: Breaker,
+      usage: maybe(Usage),
+      hooks: Type.Array(HookUsage),
+      /** By hook and app; '' is for what belongs to none. */
+      rows: Type.Array(AppUsage),
+    }),
+  ),
 })
-export const PluginCapabilities = Type.Object({ id: text, capabilities: Type.Array(Capability), limits: record })
+const TargetUse = Type.Object({ operation: text, target: text, allowed: whole, denied: whole, lastAtMs: timeMs })
+export const PluginCapabilities = Type.Object({
+  id: text,
+  capabilities: Type.Array(Capability),
+  limits: record,
+  instances: Type.Array(
+    Type.Object({
+      name: text,
+      grants: Type.Array(Capability),
+      /** Whether it may do less than the manifest asks for. */
+      isTightened: Type.Boolean(),
+      uses: Type.Array(
+        Type.Object({
+          binding: text,
+          kind: text,
+          sinceMs: timeMs,
+          allowed: whole,
+          denied: whole,
+          targets: Type.Array(TargetUse),
+        }),
+      ),
+    }),
+  ),
+})
+export const PluginTightened = Type.Object({
+  id: text,
+  isApplied: Type.Boolean(),
+  instances: Type.Array(
+    Type.Object({
+      name: text,
+      isTighter: Type.Boolean(),
+      bindings: Type.Array(
+        Type.Object({
+          binding: text,
+          outcome: Type.Enum(['narrower', 'dropped', 'kept', 'unused', 'untraced']),
+          before: Capability,
+          after: maybe(Capability),
+          allowed: whole,
+          denied: whole,
+          sinceMs: maybe(timeMs),
+        }),
+      ),
+    }),
+  ),
+})
+export const PluginLogLines = Type.Object({
+  id: text,
+  lines: Type.Array(
+    Type.Object({
+      atMs: timeMs,
+      level: Type.Enum(['debug', 'info', 'warn', 'error']),
+      instance: text,
+      message: text,
+      /** JSON. */
+      fields: maybe(text),
+    }),
+  ),
+})
 
 export const Alive = Type.Object({ status: Type.Literal('ok') })
 export const Ready = Type.Object({ ok: Type.Boolean(), problems: Type.Array(text) })
@@ -224,3 +305,12 @@ export const MetricsSummary = Type.Object({
   totals: Type.Object({ apps: whole, desired: whole, running: whole, serving: whole }),
   apps: Type.Array(Type.Object({ app: text, phase: text, desired: whole, serving: whole, load: Load })),
 })
+/** `apps` and `plugins` are those that may use it. */
+export const Secret = Type.Object({
+  name: text,
+  createdAtMs: timeMs,
+  updatedAtMs: timeMs,
+  apps: Type.Array(text),
+  plugins: Type.Array(text),
+})
+export const SecretList = Type.Object({ secrets: Type.Array(Secret) })

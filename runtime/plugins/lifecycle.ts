@@ -32,6 +32,8 @@ export interface PluginsDeps {
   /** From the room that calls plugins; without it every breaker is shown closed. */
   readonly breakerOf?: BreakerOf
   readonly resetBreakers?: (plugin: string) => void
+  /** Hides what nobody is to read in what is written down of a plugin. */
+  readonly redact?: (text: string) => string
 }
 
 /** What rooms that call plugins report back. */
@@ -44,8 +46,8 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   const log = deps.log.child({ room: 'plugins' })
   const lock = createLock(deps)
   const starter = createStarter(deps)
-  const { breakerOf = () => 'closed' as const, limitPolicy } = deps
-  const register = createRegister({ clock, events, log, breakerOf, limitPolicy })
+  const { breakerOf = () => 'closed' as const, limitPolicy, redact = (text) => text } = deps
+  const register = createRegister({ clock, events, log, breakerOf, limitPolicy, redact })
   const serving = createServing({ register, starter, lock, log })
   const installer = createInstaller({ register, serving, starter, lock, events, clock })
   const inTurn = createPluginTurns()

@@ -1,12 +1,13 @@
 /** Small in-memory stand-ins for the rooms that the API shows: they keep what they are told and answer in the ports' words. */
-import type { OrchestryEvent } from '@orchestry/sdk'
+import type { CapabilityRecord, OrchestryEvent } from '@orchestry/sdk'
 import type { ApiDeps } from '../../runtime/api/deps.ts'
 import type { App, AppRecord } from '../../runtime/apps/app.ts'
+import type { PluginLogLine } from '../../runtime/capabilities/capability.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { createDashboard } from '../../runtime/dashboard/build.ts'
 import type { LogLine } from '../../runtime/drivers/driver.ts'
 import { OrchestryError } from '../../runtime/errors.ts'
-import type { PluginView } from '../../runtime/plugins/plugins.ts'
+import type { InstanceUse, PluginView, TightenedBinding } from '../../runtime/plugins/plugins.ts'
 import type { InstanceView } from '../../runtime/reconcile/reconcile.ts'
 import type { Decision } from '../../runtime/scaling/decision.ts'
 
@@ -89,6 +90,34 @@ const usage = {
   drops: 0,
 }
 
+const granted: CapabilityRecord = { kind: 'net', hosts: ['queue.example', 'other.example'], why: 'reads the queue' }
+const tightened: TightenedBinding = {
+  binding: 'net',
+  outcome: 'narrower',
+  before: granted,
+  after: { kind: 'net', hosts: ['queue.example'], why: 'reads the queue' },
+  allowed: 41,
+  denied: 1,
+  sinceMs: startedAtMs,
+}
+const use: Omit<InstanceUse, 'name'> = {
+  grants: [granted],
+  isTightened: false,
+  uses: [
+    {
+      binding: 'net',
+      kind: 'net',
+      sinceMs: startedAtMs,
+      allowed: 41,
+      denied: 1,
+      targets: [
+        { operation: 'fetch', target: 'GET https://queue.example:443/', allowed: 41, denied: 0, lastAtMs: startedAtMs },
+        { operation: 'fetch', target: 'GET https://evil.example:443/', allowed: 0, denied: 1, lastAtMs: startedAtMs },
+      ],
+    },
+  ],
+}
+
 /** What a test may reach into beside the API's own ports. */
 export interface FakeRooms {
   readonly deps: ApiDeps
@@ -96,6 +125,7 @@ export interface FakeRooms {
   readonly plugins: Map<string, PluginView>
   readonly decisions: Decision[]
   readonly logs: LogLine[]
+  readonly pluginLogs: (PluginLogLine & { plugin: string })[]
   /** How long `settled` takes before it says yes. */
   settleMs: number
   readonly errors: unknown[]
@@ -108,6 +138,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
   const plugins = new Map<string, PluginView>()
   const decisions: Decision[] = []
   const logs: LogLine[] = []
+  const pluginLogs: (PluginLogLine & { plugin: string })[] = []
   const errors: unknown[] = []
   const log = { error: (entry: unknown) => errors.push(entry), warn: (entry: unknown) => errors.push(entry) }
   const events = fakeEvents()
@@ -116,6 +147,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
     plugins,
     decisions,
     logs,
+    pluginLogs,
     errors,
     settleMs: 0,
     appendEvent: events.append,
@@ -149,7 +181,9 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
       },
       events: events.port,
       plugins: fakePlugins(plugins),
+      pluginLogs: (plugin, lines) => pluginLogs.filter((line) => line.plugin === plugin).slice(-lines),
       balancing: { status: async () => null, problem: () => undefined },
+      secrets: fakeSecrets(),
       logs: async (app, { lines }) => logs.filter((line) => line.instance.startsWith(`${app}-`)).slice(-lines),
       exposition: { text: () => 'orchestry_apps 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
       sandbox: {
@@ -368,6 +402,26 @@ function fakeEvents() {
   return { port, append }
 }
 
+function fakeSecrets(): ApiDeps['secrets'] {
+  const views = new Map<string, { name: string; createdAtMs: number; updatedAtMs: number }>()
+  const hidden: string[] = []
+  const redact = (text: string) => hidden.reduce((rest, value) => rest.replaceAll(value, '***'), text)
+  return {
+    list: () => [...views.values()],
+    async put(name, value) {
+      if (value.length < 8) throw new OrchestryError('ORC_SECRET_INVALID', `The value of ${name} is too short.`)
+      const view = { name, createdAtMs: views.get(name)?.createdAtMs ?? startedAtMs, updatedAtMs: startedAtMs }
+      views.set(name, view)
+      hidden.push(value)
+      return view
+    },
+    async remove(name) {
+      if (!views.delete(name)) throw new OrchestryError('ORC_SECRET_UNKNOWN', `There is no secret ${name}.`)
+    },
+    redactData: <T>(data: T) => JSON.parse(redact(JSON.stringify(data))) as T,
+  }
+}
+
 function fakePlugins(plugins: Map<string, PluginView>): ApiDeps['plugins'] {
   const show = (id: string) => {
     const found = plugins.get(id) ?? [...plugins.values()].find((plugin) => plugin.id.endsWith(`/${id}`))
@@ -391,6 +445,18 @@ function fakePlugins(plugins: Map<string, PluginView>): ApiDeps['plugins'] {
       plugins.set(id, plugin)
       return plugin
     },
+    approve: async (id) => {
+      const { pending, ...plugin } = show(id)
+      if (pending === undefined) throw new OrchestryError('ORC_PLUGIN_NOTHING_PENDING', `Nothing of ${id} waits.`)
+      plugins.set(plugin.id, { ...plugin, version: pending.version })
+      return show(id)
+    },
+    usesOf: (id) => show(id).instances.map(({ name }) => ({ name, ...use })),
+    tighten: async (id, { isToApply = false } = {}) => ({
+      id: show(id).id,
+      isApplied: isToApply,
+      instances: show(id).instances.map(({ name }) => ({ name, isTighter: true, bindings: [tightened] })),
+    }),
     enable: async (id) => change(id, { state: 'serving' }),
     disable: async (id) => change(id, { state: 'disabled' }),
     remove: async (id) => void plugins.delete(show(id).id),
