@@ -8,7 +8,7 @@ import type { PluginView } from '../plugins/plugins.ts'
 import type { Api, ApiDeps, ApiEnv } from './deps.ts'
 import { operation } from './operation.ts'
 import { json, nothing } from './reply.ts'
-import { Plugin, PluginCapabilities, PluginList, PluginUsage } from './shapes.ts'
+import { Plugin, PluginCapabilities, PluginList, PluginLogLines, PluginTightened, PluginUsage } from './shapes.ts'
 
 const tag = 'plugins'
 const strict = { additionalProperties: false }
@@ -19,11 +19,16 @@ const list = operation({ tag, summary: 'All installed plugins', answers: { 200: 
 const install = operation({
   tag,
   summary: 'Install a plugin from a directory on this machine; the same id again is an upgrade',
+  description:
+    'A first installation that asks for network, files, programs, secrets, scaling or a JIT needs `grants: "asked"`. An ' +
+    'upgrade that asks for more than was granted is kept until it is approved, while the old version serves.',
   body: Type.Object(
     {
       source: Type.Object({ path: Type.String({ minLength: 1, maxLength: 4096 }) }, strict),
       config: Type.Optional(Type.Unknown()),
       instance,
+      /** Agrees to everything that the manifest asks for. */
+      grants: Type.Optional(Type.Literal('asked')),
     },
     strict,
   ),
@@ -57,6 +62,12 @@ const configure = operation({
 const actions = {
   enable: operation({ tag, summary: 'Let a plugin serve', answers: { 200: Plugin }, errors: unknown }),
   disable: operation({ tag, summary: 'Take a plugin out of service', answers: { 200: Plugin }, errors: unknown }),
+  approve: operation({
+    tag,
+    summary: 'Agree to what the waiting version asks for, and bring it up',
+    answers: { 200: Plugin },
+    errors: [...unknown, 'ORC_PLUGIN_NOTHING_PENDING', 'ORC_PLUGIN_CONFIG_INVALID', 'ORC_PLUGIN_ACTIVATE_FAILED'],
+  }),
   reset: operation({
     tag,
     summary: 'End a quarantine and close open breakers',
@@ -64,15 +75,34 @@ const actions = {
     errors: [...unknown, 'ORC_PLUGIN_QUARANTINED'],
   }),
 }
-const usage = operation({ tag, summary: 'What a plugin has used', answers: { 200: PluginUsage }, errors: unknown })
+const usage = operation({
+  tag,
+  summary: 'What each instance of a plugin has used: in all, by hook, and by hook and app',
+  answers: { 200: PluginUsage },
+  errors: unknown,
+})
 const capabilities = operation({
   tag,
-  summary: 'What a plugin may do, and why it says it must',
+  summary: 'What a plugin may do, why it says it must, and what each instance used it for',
   answers: { 200: PluginCapabilities },
   errors: unknown,
 })
+const tighten = operation({
+  tag,
+  summary: 'The least that would have been enough for what was used; with `apply` that is all there is from now on',
+  body: Type.Object({ apply: Type.Optional(Type.Boolean()), instance }, strict),
+  answers: { 200: PluginTightened },
+  errors: [...unknown, 'ORC_API_VALIDATION'],
+})
+const logs = operation({
+  tag,
+  summary: 'The newest lines that a plugin logged, oldest first',
+  query: Type.Object({ lines: Type.Integer({ minimum: 1, maximum: 500, default: 100 }) }, strict),
+  answers: { 200: PluginLogLines },
+  errors: [...unknown, 'ORC_API_VALIDATION'],
+})
 
-export function mountPlugins(api: Api, { plugins }: ApiDeps): void {
+export function mountPlugins(api: Api, { plugins, pluginLogs }: ApiDeps): void {
   const shown = (c: Context<ApiEnv>): PluginView => plugins.show(c.req.param('id') ?? '')
 
   api.get(
@@ -82,7 +112,7 @@ export function mountPlugins(api: Api, { plugins }: ApiDeps): void {
   api.post(
     '/api/v1/plugins',
     install.handle(async (c) => {
-      const { source, config, instance: name } = await install.body(c)
+      const { source, config, instance: name, grants } = await install.body(c)
       await requireDirectory(source.path)
       const before = new Set(plugins.list().map(({ id }) => id))
       const installed = await plugins.install({
@@ -90,6 +120,7 @@ export function mountPlugins(api: Api, { plugins }: ApiDeps): void {
         kind: 'directory',
         ...(config !== undefined && { config }),
         ...(name !== undefined && { instance: name }),
+        isAgreed: grants === 'asked',
       })
       return json(installed, before.has(installed.id) ? 200 : 201, {
         Location: `/api/v1/plugins/${encodeURIComponent(installed.id)}`,
@@ -116,7 +147,7 @@ export function mountPlugins(api: Api, { plugins }: ApiDeps): void {
       return json(await plugins.configure(id, config, name))
     }),
   )
-  for (const action of ['enable', 'disable', 'reset'] as const)
+  for (const action of ['enable', 'disable', 'approve', 'reset'] as const)
     api.post(
       `/api/v1/plugins/:id/${action}`,
       actions[action].handle(async (c) => {
@@ -126,17 +157,28 @@ export function mountPlugins(api: Api, { plugins }: ApiDeps): void {
     )
   api.get(
     '/api/v1/plugins/:id/usage',
-    usage.handle((c) => {
-      const { id, state, memoryMb, restarts, pid, instances } = shown(c)
-      const used = instances.map(({ name, breaker, usage: sum }) => ({ name, breaker, usage: sum }))
-      return json({ id, state, memoryMb, restarts, pid, instances: used })
-    }),
+    usage.handle((c) => json(plugins.usageOf(shown(c).id))),
   )
   api.get(
     '/api/v1/plugins/:id/capabilities',
     capabilities.handle((c) => {
       const { id, capabilities: records, limits } = shown(c)
-      return json({ id, capabilities: records, limits })
+      return json({ id, capabilities: records, limits, instances: plugins.usesOf(id) })
+    }),
+  )
+  api.post(
+    '/api/v1/plugins/:id/tighten',
+    tighten.handle(async (c) => {
+      const { id } = shown(c)
+      const { apply = false, instance: name } = await tighten.body(c)
+      return json(await plugins.tighten(id, { isToApply: apply, ...(name !== undefined && { instance: name }) }))
+    }),
+  )
+  api.get(
+    '/api/v1/plugins/:id/logs',
+    logs.handle((c) => {
+      const { id } = shown(c)
+      return json({ id, lines: pluginLogs(id, logs.query(c).lines) })
     }),
   )
 }

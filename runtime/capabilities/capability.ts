@@ -9,6 +9,8 @@ export interface Caller {
   readonly instance: string
   /** The plugin's own limits; absent in tests. */
   readonly limits?: Pick<EffectiveLimits, 'logKbPerMin' | 'timeoutMs'>
+  /** What was counted for this instance before: counting goes on from there. */
+  readonly usedBefore?: readonly CapabilityUsage[]
   /** Says that something was refused although the operation as a whole goes on. Set by the table. */
   readonly onDenied?: (operation: string, message: string) => void
   /** Secrets that may stand as `secret://name` where the host sends something in the plugin's name. Set by the table. */
@@ -82,6 +84,17 @@ export interface Bound {
   reset(): void
   /** Idempotent; calls that come later are refused. */
   dispose(): void
+}
+
+/** One line of a plugin's own log. */
+export interface PluginLogLine {
+  readonly atMs: number
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly instance: string
+  /** Controls escaped. */
+  readonly message: string
+  /** JSON text of the fields, controls escaped. */
+  readonly fields?: string
 }
 
 /** A use that was refused: something an operator should see. */

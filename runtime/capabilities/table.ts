@@ -77,7 +77,9 @@ function bind(
   try {
     for (const grant of grants) {
       const binding = grant.as ?? grant.kind
-      const trace = createTrace()
+      const trace = createTrace(
+        caller.usedBefore?.find((one) => one.binding === binding && one.kind === grant.kind)?.targets,
+      )
       const onDenied = (operation: string, message: string) =>
         onViolation({ operation: `${binding}.${operation}`, hook: '', message })
       const onUse = (operation: string, target: string, isAllowed: boolean) =>

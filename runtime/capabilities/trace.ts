@@ -17,20 +17,27 @@ export interface Trace {
   counts(): { readonly allowed: number; readonly denied: number }
 }
 
-export function createTrace(): Trace {
+/** Goes on from earlier rows. */
+export function createTrace(earlier: readonly TargetUsage[] = []): Trace {
   const rows = new Map<string, { -readonly [K in keyof TargetUsage]: TargetUsage[K] }>()
   const tellings = new Map<string, number>()
   let allowed = 0
   let denied = 0
 
   function rowOf(operation: string, target: string) {
-    const key = JSON.stringify([operation, target])
+    const key = keyOf(operation, target)
     const known = rows.get(key)
     if (known !== undefined) return known
     if (rows.size >= mostRows && target !== moreTargets) return rowOf('', moreTargets)
     const row = { operation, target, allowed: 0, denied: 0, lastAtMs: 0 }
     rows.set(key, row)
     return row
+  }
+
+  for (const row of earlier.slice(0, mostRows + 1)) {
+    rows.set(keyOf(row.operation, row.target), { ...row })
+    allowed += row.allowed
+    denied += row.denied
   }
 
   return {
@@ -51,6 +58,8 @@ export function createTrace(): Trace {
     counts: () => ({ allowed, denied }),
   }
 }
+
+const keyOf = (operation: string, target: string) => JSON.stringify([operation, target])
 
 /** Cut before it is escaped: the work is bounded too. */
 function shownTarget(target: string): string {

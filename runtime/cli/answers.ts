@@ -1,12 +1,22 @@
 /** What the API answers, as far as the commands read it. */
 import type { Metrics, OrchestryEvent } from '@orchestry/sdk'
+import type { PluginLogLine } from '../capabilities/capability.ts'
 import type { LogLine } from '../drivers/driver.ts'
 import type { HealthState } from '../health/health.ts'
-import type { PluginView } from '../plugins/plugins.ts'
+import type { PluginView, TightenedBinding, TightenView } from '../plugins/plugins.ts'
 import type { AppStatus, InstanceView } from '../reconcile/reconcile.ts'
 import type { Decision } from '../scaling/decision.ts'
 
-export type { Decision, InstanceView, LogLine, OrchestryEvent, PluginView }
+export type {
+  Decision,
+  InstanceView,
+  LogLine,
+  OrchestryEvent,
+  PluginLogLine,
+  PluginView,
+  TightenedBinding,
+  TightenView,
+}
 
 export interface AppAnswer {
   readonly name: string

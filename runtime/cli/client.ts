@@ -100,6 +100,7 @@ const hints: Readonly<Record<string, string>> = {
   ORC_APP_EXISTS: '`orchestry apply` changes an app that exists',
   ORC_PLUGIN_UNKNOWN: '`orchestry plugin list` shows the plugins there are',
   ORC_PLUGIN_QUARANTINED: '`orchestry plugin show` tells why, `orchestry plugin reset` lets it try again',
+  ORC_PLUGIN_NOTHING_PENDING: '`orchestry plugin show` tells which version serves',
   ORC_PLUGIN_CONFIG_INVALID: '`orchestry plugin show --json` has the schema of the config',
   ORC_API_INTERNAL: 'the log of `orchestry serve` has the details',
 }

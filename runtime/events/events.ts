@@ -31,6 +31,8 @@ export const eventTypes = [
   'plugin.enabled',
   'plugin.disabled',
   'plugin.configured',
+  'plugin.pending',
+  'plugin.tightened',
   'plugin.failed',
   'plugin.restarted',
   'plugin.quarantined',

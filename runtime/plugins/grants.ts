@@ -1,12 +1,11 @@
 /**
  * From what a plugin asks for to what it gets. Values may hold `${config.x}`: the resolved value is what is granted, stored
- * and checked. Who installs from the command line agrees by doing so; a later approve step goes between `widening` and use.
+ * and checked.
  */
 import type { CapabilityRecord } from '@orchestry/sdk'
 import type { CapabilityTable } from '../capabilities/capability.ts'
 import type { Problem } from '../errors.ts'
 import { shapeProblems } from './manifest.ts'
-import { show } from './problems.ts'
 
 export interface ResolvedGrants {
   readonly grants: readonly CapabilityRecord[]
@@ -21,7 +20,7 @@ const missing = Symbol('missing')
 export function resolveGrants(
   asked: readonly CapabilityRecord[],
   config: unknown,
-  capabilities: Pick<CapabilityTable, 'check' | 'kinds'>,
+  capabilities: Pick<CapabilityTable, 'check' | 'checkTogether' | 'kinds'>,
 ): ResolvedGrants {
   const grants: CapabilityRecord[] = []
   const problems: Problem[] = []
@@ -38,7 +37,11 @@ export function resolveGrants(
     problems.push(...found)
     if (found.length === 0) grants.push(resolved)
   }
-  return { grants, problems }
+  const together = capabilities.checkTogether(grants)
+  return {
+    grants,
+    problems: [...problems, ...together.map((message) => ({ path: '/orchestry/capabilities', message }))],
+  }
 }
 
 function grantProblems(grant: CapabilityRecord, path: string, capabilities: Pick<CapabilityTable, 'check' | 'kinds'>) {
@@ -91,37 +94,4 @@ function valueAt(config: unknown, path: string): unknown {
     node = (node as Record<string, unknown>)[key]
   }
   return node
-}
-
-/** What the new grants allow that the old ones did not, in words; empty when nothing was added. */
-export function widening(before: readonly CapabilityRecord[], after: readonly CapabilityRecord[]): string[] {
-  return after.flatMap((grant) => {
-    const rivals = before.filter((old) => old.kind === grant.kind)
-    if (rivals.length === 0) return [`a new capability "${grant.kind}"`]
-    // It is no wider when one old grant covers it whole; otherwise the nearest one shows what was added.
-    const differences = rivals.map((old) => widerFields(old, grant)).sort((a, b) => a.length - b.length)
-    return differences[0] ?? []
-  })
-}
-
-const descriptive = new Set(['kind', 'as', 'why', 'optional'])
-
-function widerFields(before: CapabilityRecord, after: CapabilityRecord): string[] {
-  const old = new Map<string, unknown>(Object.entries(before))
-  const now = new Map<string, unknown>(Object.entries(after))
-  return [...new Set([...old.keys(), ...now.keys()])].flatMap((field) => {
-    if (descriptive.has(field)) return []
-    const [from, to] = [old.get(field), now.get(field)]
-    if (Array.isArray(from) && Array.isArray(to)) {
-      const added = to.filter((item) => !from.includes(item))
-      return added.length === 0 ? [] : [`${after.kind}.${field}: ${added.map(show).join(', ')}`]
-    }
-    if (typeof from === 'number' && typeof to === 'number') {
-      return to > from ? [`${after.kind}.${field}: ${to} instead of ${from}`] : []
-    }
-    // Also a limit that fell away: without the field, everything the kind allows by default is granted.
-    return JSON.stringify(from) === JSON.stringify(to)
-      ? []
-      : [`${after.kind}.${field}: ${show(to)} instead of ${show(from)}`]
-  })
 }

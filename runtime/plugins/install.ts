@@ -1,33 +1,46 @@
-/** Installing, upgrading and configuring: what the operator gave becomes what is wanted to run. */
+/** Installing, upgrading, configuring and tightening: what the operator gave becomes what is wanted to run. */
+import type { CapabilityTable } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import { codeOf, OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
+import type { CompiledBundle } from './bundle.ts'
 import type { CompiledPackage } from './compile.ts'
-import { widening } from './grants.ts'
+import { askedOf, consentNeeded, consentNeededFirst, widerThanAgreed } from './consent.ts'
 import type { Lock } from './lock.ts'
 import { unscopedName } from './package.ts'
-import type { LockEntry } from './plugins.ts'
+import type { InstanceRecord, LockEntry, TightenView } from './plugins.ts'
 import type { Register } from './register.ts'
-import type { Serving } from './serving.ts'
+import type { Next, Serving } from './serving.ts'
 import type { Slot } from './slot.ts'
 import type { Loaded, Starter, WantedInstance } from './starter.ts'
+import { isTighter, keepTightened, proposeTighter, tightenedRecord } from './tighten.ts'
+import type { Traces } from './traces.ts'
 
 export interface InstallOptions {
   readonly kind: LockEntry['source']['kind']
   readonly config?: unknown
   readonly instance?: string
+  /** The operator agrees to all that is asked for; what comes with Orchestry is agreed to. */
+  readonly isAgreed?: boolean
 }
 
 export interface Installer {
   install(compiled: CompiledPackage, options: InstallOptions): Promise<Slot>
+  approve(slot: Slot): Promise<void>
   configure(slot: Slot, config: unknown, instance?: string): Promise<void>
+  tighten(slot: Slot, options: { isToApply?: boolean; instance?: string }): Promise<TightenView>
 }
+
+/** What makes a version this one and no other. */
+type Origin = Pick<LockEntry, 'version' | 'source' | 'bundleHash' | 'treeHash' | 'sdkHash' | 'manifest'>
 
 export function createInstaller(deps: {
   register: Register
   serving: Serving
   starter: Starter
   lock: Lock
+  capabilities: Pick<CapabilityTable, 'narrow' | 'check'>
+  traces: Pick<Traces, 'of'>
   events: Pick<Events, 'emit'>
   clock: Clock
 }): Installer {
@@ -56,44 +69,92 @@ export function createInstaller(deps: {
     return isComplete ? [wanted] : []
   }
 
+  /** Brings a version up, if it was agreed to; one that was not is kept, and waits while the old one serves. */
+  async function bring(slot: Slot, origin: Origin, bundle: CompiledBundle, options: InstallOptions): Promise<void> {
+    const before = slot.entry
+    const base = {
+      ...origin,
+      id: slot.id,
+      isEnabled: before?.isEnabled ?? true,
+      isJitGranted: origin.manifest.limits?.jit !== undefined,
+      installedAtMs: clock.now(),
+      ...(before === undefined ? {} : { previousVersion: before.version }),
+    }
+    let wider: readonly string[] = []
+    const tightened = tightenedAsBefore(slot)
+    const next: Next = {
+      base,
+      bundle,
+      wanted: (loaded) => wantedInstances(slot, loaded, options),
+      review(instances) {
+        wider = before === undefined ? [] : widerThanAgreed(before, { ...base, instances })
+        if (before !== undefined && wider.length > 0 && options.isAgreed !== true)
+          throw consentNeeded(slot.id, origin.version, before.version, wider)
+        return tightened.review(instances)
+      },
+    }
+    slot.isActivating = true
+    register.changed()
+    try {
+      await serving.replace(slot, next)
+    } catch (thrown) {
+      const isWaiting = before !== undefined && codeOf(thrown) === 'ORC_PLUGIN_CONSENT_NEEDED'
+      if (isWaiting) await keepPending(slot, before, origin, bundle, options, wider)
+      // Nothing is kept of a plugin that was never here; a built-in stays listed, so that its absence explains itself.
+      else if (before === undefined && options.kind === 'directory') register.drop(slot.id)
+      else register.recordFailure(slot, thrown)
+      throw thrown
+    } finally {
+      slot.isActivating = false
+      register.changed()
+    }
+    const { version } = origin
+    const data = { plugin: slot.id, version, previousVersion: before?.version, source: options.kind, wider }
+    events.emit({ type: 'plugin.installed', data: { ...data, ...tightened.told() } })
+  }
+
+  async function keepPending(
+    slot: Slot,
+    before: LockEntry,
+    origin: Origin,
+    bundle: CompiledBundle,
+    { config, instance }: InstallOptions,
+    differences: readonly string[],
+  ): Promise<void> {
+    const given = { ...(config === undefined ? {} : { config }), ...(instance === undefined ? {} : { instance }) }
+    const entry = { ...before, pending: { ...origin, ...given, differences, askedAtMs: clock.now() } }
+    await lock.keepBundle(bundle)
+    await lock.put(entry)
+    slot.entry = entry
+    const { version } = origin
+    events.emit({ type: 'plugin.pending', data: { plugin: slot.id, version, serving: before.version, differences } })
+  }
+
   return {
     async install({ pkg, manifest, bundle, sdkHash }, options) {
       const source = { kind: options.kind, path: pkg.dir }
+      const isAgreed = options.isAgreed === true || options.kind === 'builtin'
+      const isFirst = register.slots.get(pkg.name)?.entry === undefined
+      const asked = isFirst && !isAgreed ? askedOf(manifest) : []
+      if (asked.length > 0) throw consentNeededFirst(pkg.name, asked)
       const slot = register.slotOf(pkg.name, { version: pkg.version, source })
-      const before = slot.entry
-      const base = {
-        id: pkg.name,
-        version: pkg.version,
-        source,
-        bundleHash: bundle.hash,
-        treeHash: pkg.treeHash,
-        sdkHash,
-        manifest,
-        isEnabled: before?.isEnabled ?? true,
-        isJitGranted: manifest.limits?.jit !== undefined,
-        installedAtMs: clock.now(),
-        ...(before === undefined ? {} : { previousVersion: before.version }),
-      }
-      slot.isActivating = true
-      register.changed()
-      try {
-        await serving.replace(slot, base, bundle, (loaded) => wantedInstances(slot, loaded, options))
-      } catch (thrown) {
-        // Nothing is kept of a plugin that was never here; a built-in stays listed, so that its absence explains itself.
-        if (before === undefined && options.kind === 'directory') register.drop(slot.id)
-        else register.recordFailure(slot, thrown)
-        throw thrown
-      } finally {
-        slot.isActivating = false
-        register.changed()
-      }
-      // Who installs agrees by installing. Where somebody else must approve, it is this list that is to be approved.
-      const wider = before === undefined ? [] : widening(grantsOf(before), grantsOf(slot.entry))
-      events.emit({
-        type: 'plugin.installed',
-        data: { plugin: slot.id, version: pkg.version, previousVersion: before?.version, source: options.kind, wider },
-      })
+      const { version, treeHash } = pkg
+      const origin = { version, source, bundleHash: bundle.hash, treeHash, sdkHash, manifest }
+      await bring(slot, origin, bundle, { ...options, isAgreed })
       return slot
+    },
+
+    async approve(slot) {
+      const { pending } = requireEntry(slot)
+      if (pending === undefined)
+        throw new OrchestryError(
+          'ORC_PLUGIN_NOTHING_PENDING',
+          `No version of ${slot.id} waits for approval. Nothing was changed.`,
+        )
+      const { config, instance, differences: _differences, askedAtMs: _askedAtMs, ...origin } = pending
+      const options = { kind: origin.source.kind, isAgreed: true }
+      const given = { ...(config === undefined ? {} : { config }), ...(instance === undefined ? {} : { instance }) }
+      await bring(slot, origin, await lock.readBundle(pending.bundleHash), { ...options, ...given })
     },
 
     async configure(slot, config, instance) {
@@ -102,10 +163,61 @@ export function createInstaller(deps: {
       const name = instance ?? usualName(slot)
       const wanted = { name, given: config, isDefault: entry.source.kind === 'builtin' }
       const bundle = await lock.readBundle(entry.bundleHash)
-      await serving.replace(slot, base, bundle, async () => withInstance(had, wanted))
-      events.emit({ type: 'plugin.configured', data: { plugin: slot.id, instance: name } })
+      const { review, told } = tightenedAsBefore(slot)
+      await serving.replace(slot, { base, bundle, wanted: async () => withInstance(had, wanted), review })
+      events.emit({ type: 'plugin.configured', data: { plugin: slot.id, instance: name, ...told() } })
       register.changed()
     },
+
+    async tighten(slot, { isToApply = false, instance }) {
+      const entry = requireEntry(slot)
+      const instances = entry.instances
+        .filter(({ name }) => instance === undefined || name === instance)
+        .map(({ name, grants }) => {
+          const bindings = proposeTighter(grants, deps.traces.of(slot.id, name), deps.capabilities)
+          return { name, isTighter: isTighter(bindings), bindings }
+        })
+      if (instance !== undefined && instances.length === 0)
+        throw new OrchestryError(
+          'ORC_PLUGIN_UNKNOWN',
+          `${slot.id} has no instance "${instance.slice(0, 64)}"; it has ${entry.instances.map(({ name }) => name).join(', ') || 'none'}. Nothing was changed.`,
+        )
+      const tighter = new Map(instances.flatMap((one) => (one.isTighter ? [[one.name, one.bindings]] : [])))
+      const isApplied = isToApply && tighter.size > 0
+      if (isApplied) {
+        const { description: _description, instances: had, ...base } = entry
+        const bundle = await lock.readBundle(entry.bundleHash)
+        // As they are, and not settled anew: a program that changed in between is not agreed to by the way.
+        const review = () =>
+          had.map((record) => {
+            const bindings = tighter.get(record.name)
+            return bindings === undefined ? record : tightenedRecord(record, bindings)
+          })
+        await serving.replace(slot, { base, bundle, wanted: async () => had, review })
+        events.emit({ type: 'plugin.tightened', data: { plugin: slot.id, instances: [...tighter.keys()] } })
+        register.changed()
+      }
+      return { id: slot.id, isApplied, instances }
+    },
+  }
+}
+
+/** Carries tightened grants over to what comes next, and knows which could not be. */
+function tightenedAsBefore(slot: Slot) {
+  const loosened: string[] = []
+  const had = slot.entry?.instances ?? []
+  return {
+    review: (settled: readonly InstanceRecord[]): readonly InstanceRecord[] =>
+      settled.map((next) => {
+        const kept = keepTightened(
+          next,
+          had.find(({ name }) => name === next.name),
+        )
+        loosened.push(...kept.loosened.map((binding) => `${next.name}: ${binding}`))
+        return kept.record
+      }),
+    /** For the event: what may do more again than it was tightened to. */
+    told: () => (loosened.length === 0 ? {} : { loosened }),
   }
 }
 
@@ -126,5 +238,3 @@ function withInstance(had: readonly WantedInstance[], wanted: WantedInstance): W
   const next = old === undefined ? wanted : { ...wanted, given: wanted.given ?? old.given, isDefault: old.isDefault }
   return [...had.filter((instance) => instance.name !== wanted.name), next]
 }
-
-const grantsOf = (entry: LockEntry | undefined) => entry?.instances.flatMap(({ grants }) => grants) ?? []

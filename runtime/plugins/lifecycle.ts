@@ -11,12 +11,14 @@ import { createTurns } from '../turns.ts'
 import { compilePackage, findBuiltins, isCurrent } from './compile.ts'
 import { createInstaller, requireEntry } from './install.ts'
 import { createLock } from './lock.ts'
+import { bindingOf } from './manifest.ts'
 import { unscopedName } from './package.ts'
 import type { Plugins } from './plugins.ts'
 import { createRegister } from './register.ts'
 import { createServing } from './serving.ts'
 import { type BreakerOf, liveInstancesOf, type Slot } from './slot.ts'
 import { createStarter } from './starter.ts'
+import { createTraces } from './traces.ts'
 
 export interface PluginsDeps {
   readonly sandbox: Pick<Sandbox, 'load'>
@@ -45,13 +47,22 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   const { clock, events } = deps
   const log = deps.log.child({ room: 'plugins' })
   const lock = createLock(deps)
-  const starter = createStarter(deps)
+  const traces = createTraces({ ...deps, log, running: () => [...slots.values()].flatMap(runningOf) })
+  const starter = createStarter({ ...deps, usedBefore: traces.of })
   const { breakerOf = () => 'closed' as const, limitPolicy, redact = (text) => text } = deps
   const register = createRegister({ clock, events, log, breakerOf, limitPolicy, redact })
-  const serving = createServing({ register, starter, lock, log })
-  const installer = createInstaller({ register, serving, starter, lock, events, clock })
-  const inTurn = createPluginTurns()
   const { slots, find, view } = register
+  const serving = createServing({
+    register,
+    starter,
+    lock,
+    log,
+    onRetired: ({ id }, { instances }) => {
+      for (const [name, { bound }] of instances) traces.keep(id, name, bound)
+    },
+  })
+  const installer = createInstaller({ ...deps, register, serving, starter, lock, traces })
+  const inTurn = createPluginTurns()
 
   async function setEnabled(slot: Slot, isEnabled: boolean): Promise<void> {
     const entry = requireEntry(slot)
@@ -63,7 +74,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
         await lock.put(next)
       } catch (thrown) {
         slot.entry = entry
-        serving.retire(slot)
+        void serving.retire(slot)
         register.recordFailure(slot, thrown)
         register.changed()
         throw thrown
@@ -71,7 +82,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     } else {
       await lock.put(next)
       slot.entry = next
-      serving.retire(slot)
+      void serving.retire(slot)
     }
     if (entry.isEnabled !== isEnabled)
       events.emit({ type: isEnabled ? 'plugin.enabled' : 'plugin.disabled', data: { plugin: slot.id } })
@@ -112,6 +123,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   return {
     list: () => [...slots.values()].map(view).sort((a, b) => a.id.localeCompare(b.id)),
     show: (id) => view(find(id)),
+    usageOf: (id) => register.usage(find(id)),
     liveInstances: () => [...slots.values()].flatMap((slot) => liveInstancesOf(slot, limitPolicy)),
     sandboxOf: (id) => slots.get(id)?.running?.sandbox,
     onChange: register.onChange,
@@ -123,6 +135,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
       )
     },
 
+    approve: (id) => change(id, (slot) => installer.approve(slot)),
     enable: (id) => change(id, (slot) => setEnabled(slot, true)),
     disable: (id) => change(id, (slot) => setEnabled(slot, false)),
     configure: (id, config, instance) => change(id, (slot) => installer.configure(slot, config, instance)),
@@ -135,6 +148,21 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
         register.changed()
       }),
 
+    usesOf(id) {
+      const slot = find(id)
+      return (slot.entry?.instances ?? []).map(({ name, grants, agreed }) => {
+        const traced = traces.of(slot.id, name)
+        // What was granted once and is not any more is of no use to anybody.
+        const uses = traced.filter(({ binding }) => grants.some((grant) => bindingOf(grant) === binding))
+        return { name, grants, isTightened: agreed !== undefined, uses }
+      })
+    },
+
+    async tighten(id, options = {}) {
+      const slot = find(id)
+      return await inTurn.run(slot.id, () => installer.tighten(slot, options))
+    },
+
     async remove(id) {
       const slot = find(id)
       if ((slot.entry?.source ?? slot.seed.source).kind === 'builtin')
@@ -145,8 +173,12 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
       await inTurn.run(slot.id, async () => {
         await lock.remove(slot.id)
         register.drop(slot.id)
-        serving.retire(slot)
+        const ended = serving.retire(slot)
         register.changed()
+        // While it still ends it may write what is to go.
+        await ended
+        await deps.capabilities.forget(slot.id)
+        await traces.forget(slot.id)
         await lock.sweep()
       })
     },
@@ -157,6 +189,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     },
 
     async start() {
+      await traces.load()
       for (const entry of await lock.list()) register.slotOf(entry.id, entry).entry = entry
       const builtins = await findBuiltins(deps.builtinDirs)
       await Promise.all(builtins.map(bringBuiltin))
@@ -166,11 +199,15 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
 
     async stop() {
       await inTurn.end()
-      for (const slot of slots.values()) serving.retire(slot)
+      for (const slot of slots.values()) void serving.retire(slot)
       await serving.settled()
+      await traces.stop()
     },
   }
 }
+
+const runningOf = ({ id, running }: Slot) =>
+  [...(running?.instances ?? [])].map(([instance, { bound }]) => ({ plugin: id, instance, bound }))
 
 /** For each plugin one thing after the other, until we stop. */
 function createPluginTurns() {

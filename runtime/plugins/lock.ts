@@ -57,7 +57,8 @@ export function createLock(deps: { store: Pick<Store, 'list' | 'write'>; dataDir
     },
 
     async sweep() {
-      const needed = new Set((await list()).map((entry) => entry.bundleHash))
+      const hashesOf = ({ bundleHash, pending }: LockEntry) => [bundleHash, ...(pending ? [pending.bundleHash] : [])]
+      const needed = new Set((await list()).flatMap(hashesOf))
       const names = await readdir(folder).catch(() => [])
       const stale = names.filter((name) => !needed.has(name.split('.')[0] ?? ''))
       await Promise.all(stale.map((name) => rm(join(folder, name), { force: true })))

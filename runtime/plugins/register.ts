@@ -6,8 +6,8 @@ import type { LimitPolicy } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { SandboxIncident } from '../sandbox/sandbox.ts'
 import { unscopedName } from './package.ts'
-import type { LockEntry, PluginView } from './plugins.ts'
-import { addIncident, type BreakerOf, createSlot, type Slot, viewOf } from './slot.ts'
+import type { LockEntry, PluginUsageView, PluginView } from './plugins.ts'
+import { addIncident, type BreakerOf, createSlot, type Slot, usageOf, viewOf } from './slot.ts'
 import type { Loaded } from './starter.ts'
 
 export interface Register {
@@ -17,6 +17,7 @@ export interface Register {
   slotOf(id: string, seed: Slot['seed']): Slot
   drop(id: string): void
   view(slot: Slot): PluginView
+  usage(slot: Slot): PluginUsageView
   record(slot: Slot, incident: SandboxIncident): void
   /** The plugin could not be started, or not as asked. */
   recordFailure(slot: Slot, thrown: unknown): void
@@ -29,6 +30,11 @@ export interface Register {
 /** A plugin that is refused something in a loop is one event, not thousands. */
 const violationEventEveryMs = 10_000
 const violations = new Set<string>(['ORC_CAPABILITY_DENIED', 'ORC_NET_BLOCKED_ADDRESS', 'ORC_SANDBOX_PROTOCOL'])
+
+/** What an event tells of an incident. */
+function causeOf({ code, message, hook, instance, app, line, action }: SandboxIncident) {
+  return { code, message, hook, instance, app, line, action }
+}
 
 export function createRegister(deps: {
   clock: Clock
@@ -49,13 +55,14 @@ export function createRegister(deps: {
   }
 
   function record(slot: Slot, given: SandboxIncident): void {
-    const { code, message, hook, instance } = addIncident(slot, { ...given, message: redact(given.message) })
-    log.warn({ plugin: slot.id, code, hook, instance }, message)
+    const incident = addIncident(slot, { ...given, message: redact(given.message) })
+    const { code, message, hook, instance, app, line, action } = incident
+    log.warn({ plugin: slot.id, code, hook, instance, app, line, action }, message)
     if (!violations.has(code)) return
     const key = `${slot.id} ${code}`
     if (clock.monotonic() - (violatedMs.get(key) ?? Number.NEGATIVE_INFINITY) < violationEventEveryMs) return
     violatedMs.set(key, clock.monotonic())
-    events.emit({ type: 'plugin.violated', data: { plugin: slot.id, code, message, hook, instance } })
+    events.emit({ type: 'plugin.violated', data: { plugin: slot.id, ...causeOf(incident) } })
   }
 
   return {
@@ -63,6 +70,7 @@ export function createRegister(deps: {
     record,
     changed,
     view: (slot) => viewOf(slot, deps.breakerOf, deps.limitPolicy),
+    usage: (slot) => usageOf(slot, deps.breakerOf),
     drop: (id) => void slots.delete(id),
 
     find(given) {
@@ -85,20 +93,28 @@ export function createRegister(deps: {
       const [code, message] = [codeOf(thrown), redact(messageOf(thrown))]
       // After an upgrade that failed the old version serves on: that is an incident, not a state.
       if (slot.running === undefined) slot.problem = message
-      record(slot, { code, message, atMs: clock.now() })
-      events.emit({ type: 'plugin.failed', data: { plugin: slot.id, code, message } })
+      const incident: SandboxIncident = { code, message, action: 'refused', atMs: clock.now() }
+      record(slot, incident)
+      events.emit({ type: 'plugin.failed', data: { plugin: slot.id, ...causeOf(incident) } })
     },
 
     watch(slot, { sandbox }) {
-      sandbox.onIncident((incident) => record(slot, incident))
+      let death: SandboxIncident | undefined
+      sandbox.onIncident((incident) => {
+        if (incident.action === 'processKilled' || incident.action === 'processReplaced')
+          death = { ...incident, message: redact(incident.message) }
+        record(slot, incident)
+      })
       let before = sandbox.state
       sandbox.onState((state) => {
         const from = before
         before = state
         if (slot.running?.sandbox !== sandbox) return
-        if (state === 'quarantined') events.emit({ type: 'plugin.quarantined', data: { plugin: slot.id } })
+        const cause = death === undefined ? {} : causeOf(death)
+        if (state === 'quarantined')
+          events.emit({ type: 'plugin.quarantined', data: { plugin: slot.id, ...cause, action: 'quarantined' } })
         if (from === 'restarting' && state === 'serving')
-          events.emit({ type: 'plugin.restarted', data: { plugin: slot.id, restarts: sandbox.restarts } })
+          events.emit({ type: 'plugin.restarted', data: { plugin: slot.id, restarts: sandbox.restarts, ...cause } })
         changed()
       })
     },

@@ -13,34 +13,48 @@ import type { Loaded, Running, Starter, WantedInstance } from './starter.ts'
 
 export interface Serving {
   /** Load, describe, check every config and grant, open every instance, store, swap: the one way anything new comes in. */
-  replace(
-    slot: Slot,
-    base: Omit<LockEntry, 'description' | 'instances'>,
-    bundle: CompiledBundle,
-    wanted: (loaded: Loaded) => Promise<readonly WantedInstance[]>,
-  ): Promise<void>
+  replace(slot: Slot, next: Next): Promise<void>
   /** From the lock alone, as at every start. */
   startLocked(slot: Slot): Promise<void>
-  /** Takes what runs out of service and lets it finish in peace. */
-  retire(slot: Slot): void
+  /** Takes what runs out of service and lets it finish in peace; resolves when it has. */
+  retire(slot: Slot): Promise<void>
   /** Resolves when everything that was retired has ended. */
   settled(): Promise<void>
 }
 
+/** What is to run instead of what runs. */
+export interface Next {
+  readonly base: Omit<LockEntry, 'description' | 'instances'>
+  readonly bundle: CompiledBundle
+  wanted(loaded: Loaded): Promise<readonly WantedInstance[]>
+  /** What of the settled instances is really opened. Throws what must not be. */
+  review(settled: readonly InstanceRecord[]): readonly InstanceRecord[]
+}
+
 const instanceName = /^[a-z0-9][a-z0-9._-]{0,63}$/
 
-export function createServing(deps: { register: Register; starter: Starter; lock: Lock; log: Log }): Serving {
+export function createServing(deps: {
+  register: Register
+  starter: Starter
+  lock: Lock
+  log: Log
+  /** Told of what was in service and is not any more. */
+  onRetired: (slot: Slot, running: Running) => void
+}): Serving {
   const { register, starter, lock, log } = deps
   const closing = new Set<Promise<void>>()
 
-  function swap(slot: Slot, next: Running | undefined): void {
+  /** What was there before is out of service at once; resolves when it has ended. */
+  async function swap(slot: Slot, next: Running | undefined): Promise<void> {
     const old = slot.running
     if (next === undefined) delete slot.running
     else slot.running = next
     if (old === undefined) return
+    if (next === undefined) deps.onRetired(slot, old)
     const ending = old.close().catch((thrown) => log.warn({ plugin: slot.id }, messageOf(thrown)))
     closing.add(ending)
-    void ending.then(() => closing.delete(ending))
+    await ending
+    closing.delete(ending)
   }
 
   const open = (slot: Slot, loaded: Loaded, records: readonly InstanceRecord[]) =>
@@ -65,16 +79,17 @@ export function createServing(deps: { register: Register; starter: Starter; lock
   }
 
   return {
-    async replace(slot, base, bundle, wanted) {
+    async replace(slot, { base, bundle, wanted, review }) {
       const loaded = await starter.load({ ...base, bundle })
       let running: Running | undefined
       try {
         register.watch(slot, loaded)
-        const records: InstanceRecord[] = []
+        const settled: InstanceRecord[] = []
         for (const instance of await wanted(loaded)) {
           refuseTakenName(slot, instance.name)
-          records.push(await starter.settle(loaded, instance))
+          settled.push(await starter.settle(loaded, instance))
         }
+        const records = review(settled)
         // Opened even when disabled: what would not start is not stored.
         running = await open(slot, loaded, records)
         const entry: LockEntry = { ...base, description: loaded.description, instances: records }
@@ -88,7 +103,7 @@ export function createServing(deps: { register: Register; starter: Starter; lock
       }
       if (running.records.length === 0) slot.problem = `needs a config: orchestry plugin config ${slot.id}`
       const isToRun = base.isEnabled && running.records.length > 0
-      swap(slot, isToRun ? running : undefined)
+      void swap(slot, isToRun ? running : undefined)
       if (!isToRun) await running.close()
     },
 
@@ -100,7 +115,7 @@ export function createServing(deps: { register: Register; starter: Starter; lock
       try {
         const loaded = await starter.load({ ...entry, bundle: await lock.readBundle(entry.bundleHash) })
         register.watch(slot, loaded)
-        swap(slot, await open(slot, loaded, entry.instances))
+        void swap(slot, await open(slot, loaded, entry.instances))
         delete slot.problem
       } finally {
         slot.isActivating = false

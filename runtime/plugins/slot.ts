@@ -1,7 +1,15 @@
 /** All that is known of one plugin at this moment, and how it is shown. */
 import { type EffectiveLimits, effectiveLimits, type LimitPolicy, limitBounds } from '../limits.ts'
 import type { SandboxIncident } from '../sandbox/sandbox.ts'
-import type { Incident, LiveInstance, LockEntry, PluginState, PluginView } from './plugins.ts'
+import type {
+  Incident,
+  LiveInstance,
+  LockEntry,
+  PendingVersion,
+  PluginState,
+  PluginUsageView,
+  PluginView,
+} from './plugins.ts'
 import type { Running } from './starter.ts'
 
 const incidentsKept = 50
@@ -74,15 +82,36 @@ export function viewOf(slot: Slot, breakerOf: BreakerOf, policy?: LimitPolicy): 
     limits: limitsOf(slot, policy),
     limitsBoundBy: limitBounds(entry?.manifest.limits, policy),
     instances: (entry?.instances ?? []).map(({ name, config, isDefault }) => {
-      const usage = running?.instances.get(name)?.sandbox.usage()
+      const sandbox = running?.instances.get(name)?.sandbox
       const shown = { name, config, isDefault, breaker: breakerOf(id, name) }
-      return usage === undefined ? shown : { ...shown, usage }
+      return sandbox === undefined ? shown : { ...shown, usage: sandbox.usage(), usageByHook: sandbox.usageByHook() }
     }),
     ...(schema === undefined ? {} : { configSchema: schema }),
+    ...(entry?.pending === undefined ? {} : { pending: pendingViewOf(entry.pending) }),
     restarts: running?.sandbox.restarts ?? 0,
     memoryMb: running?.sandbox.memoryMb ?? 0,
     ...(running?.sandbox.pid === undefined ? {} : { pid: running.sandbox.pid }),
     incidents: slot.incidents,
+  }
+}
+
+const pendingViewOf = ({ version, differences, askedAtMs }: PendingVersion) => ({ version, differences, askedAtMs })
+
+/** By hook and app too, which may be thousands of rows: not for lists. */
+export function usageOf(slot: Slot, breakerOf: BreakerOf): PluginUsageView {
+  const { id, entry, running } = slot
+  return {
+    id,
+    state: stateOf(slot),
+    restarts: running?.sandbox.restarts ?? 0,
+    memoryMb: running?.sandbox.memoryMb ?? 0,
+    ...(running?.sandbox.pid === undefined ? {} : { pid: running.sandbox.pid }),
+    instances: (entry?.instances ?? []).map(({ name }) => {
+      const sandbox = running?.instances.get(name)?.sandbox
+      const usage = sandbox === undefined ? {} : { usage: sandbox.usage() }
+      const hooks = sandbox?.usageByHook() ?? []
+      return { name, breaker: breakerOf(id, name), ...usage, hooks, rows: sandbox?.usageRows() ?? [] }
+    }),
   }
 }
 

@@ -1,6 +1,6 @@
 /** Brings one version of a plugin up beside whatever runs already: everything that can fail, fails here, and is undone here. */
 import type { Manifest } from '@orchestry/sdk'
-import type { Bound, CapabilityTable, Violation } from '../capabilities/capability.ts'
+import type { Bound, CapabilityTable, CapabilityUsage, Violation } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import { type EffectiveLimits, effectiveLimits, type LimitPolicy } from '../limits.ts'
@@ -36,7 +36,7 @@ export interface Running extends Loaded {
 
 export interface Starter {
   load(wanted: Wanted): Promise<Loaded>
-  /** The instance with its config complete and its grants resolved; nothing is started. */
+  /** The instance with its config complete and its grants resolved and pinned; nothing is started. */
   settle(loaded: Loaded, instance: WantedInstance): Promise<InstanceRecord>
   /** Closes what it was given when it fails. */
   open(loaded: Loaded, records: readonly InstanceRecord[], report: Report): Promise<Running>
@@ -50,6 +50,8 @@ export function createStarter(deps: {
   capabilities: CapabilityTable
   clock: Clock
   limitPolicy?: LimitPolicy
+  /** What the instance used before: counting goes on from there. */
+  usedBefore?: (plugin: string, instance: string) => readonly CapabilityUsage[]
 }): Starter {
   const { capabilities, clock } = deps
 
@@ -64,12 +66,14 @@ export function createStarter(deps: {
       const [answer] = await instance.call([JSON.stringify(timerId)], options)
       if (answer?.ok !== false) return
       const place = answer.line === undefined ? '' : ` (${blame(answer.line)})`
-      report({ ...about('timers'), code: answer.code, message: `${answer.message}${place}` })
+      const line = answer.line === undefined ? {} : { line: blame(answer.line) }
+      report({ ...about('timers'), ...line, code: answer.code, message: `${answer.message}${place}` })
     }
     const about = (hook: string) => ({ ...(hook === '' ? {} : { hook }), instance: record.name, atMs: clock.now() })
-    const caller = { plugin: wanted.id, instance: record.name, limits, fire }
+    const usedBefore = deps.usedBefore?.(wanted.id, record.name) ?? []
+    const caller = { plugin: wanted.id, instance: record.name, limits, fire, usedBefore }
     const onViolation = ({ operation, hook, message }: Violation) =>
-      report({ ...about(hook), code: 'ORC_CAPABILITY_DENIED', message: `${operation}: ${message}` })
+      report({ ...about(hook), code: 'ORC_CAPABILITY_DENIED', message: `${operation}: ${message}`, action: 'refused' })
     const bound = capabilities.bind(record.grants, caller, onViolation)
     const blame = createBlame(wanted.bundle.map)
     try {
@@ -122,7 +126,8 @@ export function createStarter(deps: {
       }
       const { grants, problems } = resolveGrants(wanted.manifest.capabilities ?? [], config, capabilities)
       if (problems.length > 0) throw grantsInvalid(wanted.id, wanted.manifest, problems)
-      return { name, config, ...(given === undefined ? {} : { given }), grants, isDefault }
+      const pinned = await Promise.all(grants.map((grant) => capabilities.pin(grant)))
+      return { name, config, ...(given === undefined ? {} : { given }), grants: pinned, isDefault }
     },
 
     async open(loaded, records, report) {

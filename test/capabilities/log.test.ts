@@ -37,7 +37,7 @@ test('a line goes to the process log with its plugin and instance, and is kept',
     ],
   )
   assert.deepEqual(logs.lines('other'), [])
-  logs.forget('p')
+  await logs.capability.forget?.('p')
   assert.deepEqual(logs.lines('p'), [])
 })
 
@@ -65,11 +65,30 @@ test('C44: a line is at most 16 KiB, of the lines the newest 500 are kept', asyn
   const { call, logs } = make(3_840)
   await call('log.info', 'x'.repeat(100_000), { f: 'y'.repeat(100_000) })
   const [line] = logs.lines('p')
-  assert.deepEqual([line?.message.length, line?.fields?.length], [16_384, 4_096])
+  const sizes = [line?.message, line?.fields].map((text) => Buffer.byteLength(text ?? ''))
+  assert.deepEqual(sizes, [12_288, 4_096])
+  await call('log.info', '\u20ac'.repeat(100_000))
+  const wide = logs.lines('p').at(-1)?.message ?? ''
+  assert.ok(Buffer.byteLength(wide) <= 16_384 && /^\u20ac+\u2026$/.test(wide))
   for (let index = 0; index < 600; index += 1) await call('log.info', `${index}`)
   assert.deepEqual(
     [logs.lines('p').length, logs.lines('p', 1)[0]?.message, logs.lines('p')[0]?.message],
     [500, '599', '100'],
+  )
+})
+
+test('C44, LOG-01: also a plugin that may log much in a minute gets no more than 64 KiB into one second', async () => {
+  const { call, logs, clock } = make(3_840)
+  const line = 'x'.repeat(1_000)
+  for (let second = 0; second < 3; second += 1) {
+    for (let index = 0; index < 100; index += 1) await call('log.info', line)
+    await clock.advance(1_000)
+  }
+  const texts = logs.lines('p').map(({ message }) => message)
+  assert.equal(texts.filter((text) => text === line).length, 3 * 65)
+  assert.deepEqual(
+    texts.filter((text) => text !== line),
+    Array(3).fill('dropped 35 log lines: more than 64 KB in a second'),
   )
 })
 

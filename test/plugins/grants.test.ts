@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CapabilityRecord } from '@orchestry/sdk'
-import { resolveGrants, widening } from '../../runtime/plugins/grants.ts'
+import { resolveGrants } from '../../runtime/plugins/grants.ts'
+import { widening } from '../../runtime/plugins/widening.ts'
 
 const why = 'reads the queue'
 const net = (fields: object): CapabilityRecord => ({ kind: 'net', why, ...fields }) as CapabilityRecord
-const capabilities = { kinds: ['net', 'kv', 'log', 'timers'] as const, check: () => [] }
+const capabilities = { kinds: ['net', 'kv', 'log', 'timers'] as const, check: () => [], checkTogether: () => [] }
 
 const resolved: [string, CapabilityRecord, unknown, unknown][] = [
   ['a whole value', net({ hosts: ['${config.host}'] }), { host: 'a.example' }, { hosts: ['a.example'] }],

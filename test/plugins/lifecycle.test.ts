@@ -2,87 +2,14 @@
 import assert from 'node:assert/strict'
 import { cp, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { createKvCapability } from '../../runtime/capabilities/kv.ts'
-import { createNetCapability } from '../../runtime/capabilities/net.ts'
-import { createCapabilities } from '../../runtime/capabilities/table.ts'
-import { createTimersCapability } from '../../runtime/capabilities/timers.ts'
+import { test } from 'node:test'
 import { systemClock } from '../../runtime/clock.ts'
 import type { OrchestryError } from '../../runtime/errors.ts'
-import type { NewEvent } from '../../runtime/events/events.ts'
-import { createLog } from '../../runtime/log.ts'
-import { createPlugins } from '../../runtime/plugins/lifecycle.ts'
-import { createMemoryStore } from '../../runtime/store/memory.ts'
-import { createInProcessSandbox } from '../support/in-process-sandbox.ts'
 import { fixedScaler, type PluginFolder, writePlugin } from '../support/plugin-folder.ts'
-import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
+import { scaler, world } from './world.ts'
 
-const scaler = (replicas: number, more = '') => `
-import { definePlugin, Type } from '@orchestry/sdk'
-export default definePlugin({
-  ${more}
-  scaler: { decide: () => ({ replicas: ${replicas}, reason: 'version' }) },
-})`
 const needsConfig = fixedScaler.replace(', default: 3', '')
-const input = JSON.stringify({ app: { name: 'shop' }, metrics: {} })
-const call = { hook: 'scaler', function: 'decide', per: 'item', timeoutMs: 500 } as const
-
-async function world(t: TestContext, options: { builtins?: Record<string, PluginFolder> } = {}) {
-  const root = await tempDir(t)
-  const builtinDir = join(root, 'builtin')
-  for (const [name, folder] of Object.entries(options.builtins ?? {})) await writePlugin(join(builtinDir, name), folder)
-  const store = createMemoryStore({ clock: systemClock })
-  const sandbox = createInProcessSandbox()
-  const events: NewEvent[] = []
-  const breakers = new Map<string, 'open'>()
-  const capabilities = createCapabilities([
-    createKvCapability({ store }),
-    createTimersCapability({ clock: systemClock }),
-    createNetCapability({ clock: systemClock, ownListeners: () => [] }),
-  ])
-  const make = () =>
-    createPlugins({
-      sandbox,
-      store,
-      dataDir: join(root, 'data'),
-      capabilities,
-      events: { emit: (event) => void events.push(event) },
-      clock: systemClock,
-      log: createLog({ level: 'silent' }),
-      builtinDirs: [builtinDir],
-      breakerOf: (plugin, instance) => breakers.get(`${plugin} ${instance}`) ?? 'closed',
-      resetBreakers: () => breakers.clear(),
-    })
-  let plugins = make()
-  t.after(() => plugins.stop())
-  const live = (name: string) => plugins.liveInstances().find((instance) => instance.name === name)
-  return {
-    root,
-    builtinDir,
-    store,
-    sandbox,
-    events,
-    breakers,
-    get plugins() {
-      return plugins
-    },
-    /** As after the end of the whole process: only the store and the disk are left. */
-    async restart() {
-      await plugins.stop()
-      plugins = make()
-      await plugins.start()
-    },
-    live,
-    typesOf: (plugin: string) => events.filter(({ data }) => data.plugin === plugin).map(({ type }) => type),
-    async ask(name: string): Promise<unknown> {
-      const [answer] = (await live(name)?.sandbox?.call([input], call)) ?? []
-      return answer?.ok === true ? (answer.value as { replicas: number }).replicas : answer?.code
-    },
-    folder: (name: string, given: PluginFolder) => writePlugin(join(root, name), given),
-  }
-}
-
 test('a plugin is installed from a directory, serves, and is there again after a restart without its directory', async (t) => {
   const w = await world(t)
   await w.plugins.start()
@@ -213,11 +140,7 @@ const badUpgrades: [string, PluginFolder, string][] = [
     { manifest: { capabilities: [{ kind: 'net', hosts: ['*'], why: 'all' }] } },
     'ORC_PLUGIN_MANIFEST_INVALID',
   ],
-  [
-    'asks for what is not offered',
-    { manifest: { capabilities: [{ kind: 'apps', read: true }] } },
-    'ORC_PLUGIN_MANIFEST_INVALID',
-  ],
+  ['asks for what is not offered', { manifest: { capabilities: [{ kind: 'proxy' }] } }, 'ORC_PLUGIN_MANIFEST_INVALID'],
 ]
 for (const [what, folder, code] of badUpgrades) {
   test(`an upgrade that ${what} leaves the old one serving and nothing stored`, async (t) => {
@@ -372,7 +295,7 @@ test('grants are resolved from the config, stored as resolved, and shown with th
     export default definePlugin({ config: Type.Object({ host: Type.String() }), scaler: { decide: () => ({ hold: true, reason: 'x' }) } })`
   const capabilities = [{ kind: 'net', hosts: ['${config.host}'], why: 'asks for the depth' }]
   const path = await w.folder('n', { name: 'n', code, manifest: { capabilities } })
-  const view = await w.plugins.install({ path, config: { host: 'q.example' } })
+  const view = await w.plugins.install({ path, config: { host: 'q.example' }, isAgreed: true })
   assert.deepEqual(view.capabilities, [{ kind: 'net', hosts: ['q.example'], why: 'asks for the depth' }])
   await w.plugins.configure('n', { host: 'other.example' })
   await w.folder('n', {
@@ -381,7 +304,7 @@ test('grants are resolved from the config, stored as resolved, and shown with th
     version: '1.1.0',
     manifest: { capabilities: [...capabilities, { kind: 'kv' }] },
   })
-  await w.plugins.install({ path })
+  await w.plugins.install({ path, isAgreed: true })
   assert.deepEqual(w.events.at(-1)?.data.wider, ['a new capability "kv"'])
 })
 
@@ -421,7 +344,8 @@ test('what a plugin is refused is an incident and one event, however often it tr
     'async ({ ctx }) => (await ctx.net.fetch("https://evil.example/").catch(() => {}), ',
   )
   const capabilities = [{ kind: 'net', hosts: ['good.example'], why: 'test' }]
-  await w.plugins.install({ path: await w.folder('v', { name: 'v', code, manifest: { capabilities } }) })
+  const path = await w.folder('v', { name: 'v', code, manifest: { capabilities } })
+  await w.plugins.install({ path, isAgreed: true })
   for (let index = 0; index < 5; index += 1) await w.ask('v')
   const { incidents } = w.plugins.show('v')
   assert.equal(incidents.length, 1)

@@ -1,9 +1,18 @@
 /** One plugin for the eyes of an operator. */
-import type { PluginView } from '../answers.ts'
+import type { PluginLogLine, PluginView } from '../answers.ts'
 import { number, state, time } from '../format.ts'
 import { styled, type Terminal } from '../terminal.ts'
+import { sayPending } from './plugin-install.ts'
 
 const incidentsShown = 10
+/** What was done about an incident. */
+const actions: Readonly<Record<NonNullable<PluginView['incidents'][number]['action']>, string>> = {
+  refused: 'refused',
+  isolateReplaced: 'its isolate was replaced',
+  processKilled: 'its process was killed',
+  processReplaced: 'its process was replaced',
+  quarantined: 'quarantined',
+}
 
 export function showPlugin(terminal: Terminal, plugin: PluginView): void {
   const { id, version, source, state: word, problem, hooks, restarts, memoryMb, pid, limits } = plugin
@@ -15,9 +24,15 @@ export function showPlugin(terminal: Terminal, plugin: PluginView): void {
     `sandbox   ${pid === undefined ? 'not running' : `pid ${pid}, ${number(memoryMb)} MB`}, ${restarts} restarts`,
   )
   const { jit, ...bounds } = limits
-  const texts = Object.entries(bounds).map(([name, value]) => `${name} ${value}`)
+  const by = Object.entries(plugin.limitsBoundBy ?? {})
+  const bounded = new Map<string, string>(by.filter(([, who]) => who !== 'default'))
+  const texts = Object.entries(bounds).map(([name, value]) => {
+    const who = bounded.get(name)
+    return who === undefined ? `${name} ${value}` : `${name} ${value} (${who})`
+  })
   terminal.say(`limits    ${texts.join(', ')}, ${jit ? 'with' : 'without'} JIT`)
   sayCapabilities(terminal, plugin)
+  if (plugin.pending !== undefined) sayPending({ terminal }, plugin.pending)
   for (const { name, config, isDefault, breaker, usage } of plugin.instances) {
     terminal.say(`instance  ${name}${isDefault ? ' (default)' : ''}, breaker `, state(breaker))
     terminal.say(`  config  ${config === undefined ? 'none' : JSON.stringify(config)}`)
@@ -27,9 +42,11 @@ export function showPlugin(terminal: Terminal, plugin: PluginView): void {
       `  usage   ${calls} calls, ${errors} errors, ${number(cpuMs)} ms CPU, heap ${number(heapMb)} MB (peak ${number(peakHeapMb)}), ${hostCalls} host calls`,
     )
   }
-  for (const { code, message, hook, instance, atMs } of plugin.incidents.slice(-incidentsShown)) {
-    const where = [instance, hook].filter((part) => part !== undefined).join(' ')
-    terminal.say('incident  ', styled('dim', time(atMs)), '  ', styled('red', code), `  ${where}  ${message}`)
+  for (const { code, message, hook, instance, app, line, action, atMs } of plugin.incidents.slice(-incidentsShown)) {
+    const about = app === undefined ? undefined : `app ${app}`
+    const where = [instance, hook, about, line].filter((part) => part !== undefined).join(' ')
+    const done = action === undefined ? '' : ` → ${actions[action]}`
+    terminal.say('incident  ', styled('dim', time(atMs)), '  ', styled('red', code), `  ${where}  ${message}${done}`)
   }
 }
 
@@ -43,26 +60,9 @@ export function sayCapabilities(terminal: Terminal, { capabilities }: PluginView
   }
 }
 
-export async function showUsage(terminal: Terminal, { id, instances, memoryMb, restarts }: PluginView): Promise<void> {
-  terminal.say(styled('bold', id), `  ${number(memoryMb)} MB, ${restarts} restarts`)
-  await terminal.table(
-    ['INSTANCE', 'BREAKER', 'CALLS', 'ERRORS', 'CPU MS', 'WALL MS', 'HEAP MB', 'PEAK MB', 'HOST CALLS', 'IN', 'OUT'],
-    instances.map(({ name, breaker, usage }) => [
-      name,
-      state(breaker),
-      ...(usage
-        ? [
-            usage.calls,
-            usage.errors,
-            usage.cpuMs,
-            usage.wallMs,
-            usage.heapMb,
-            usage.peakHeapMb,
-            usage.hostCalls,
-            usage.bytesIn,
-            usage.bytesOut,
-          ].map(number)
-        : Array.from({ length: 9 }, () => '')),
-    ]),
-  )
+export function sayLogLine(terminal: Terminal, { atMs, level, instance, message, fields }: PluginLogLine): void {
+  const look = level === 'error' ? 'red' : level === 'warn' ? 'yellow' : 'dim'
+  const more = fields === undefined ? '' : `  ${fields}`
+  terminal.say(styled('dim', time(atMs)), ' ', styled(look, level.padEnd(5)), ` ${instance} | ${message}${more}`)
 }
+

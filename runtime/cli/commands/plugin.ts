@@ -1,13 +1,15 @@
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import type { PluginView } from '../answers.ts'
+import type { PluginLogLine, PluginView } from '../answers.ts'
 import { pathOfPlugin } from '../client.ts'
-import { type Cli, type Declare, reads, talks } from '../command.ts'
+import { type Cli, type Declare, reads, talks, wholeFrom } from '../command.ts'
 import { usageError } from '../exit.ts'
 import { state } from '../format.ts'
 import { styled } from '../terminal.ts'
 import { agree } from './delete.ts'
-import { sayCapabilities, showPlugin, showUsage } from './plugin-show.ts'
+import { declareUsage, showUsage, type UsageOptions } from './plugin-usage.ts'
+import { approvePlugin, type InstallOptions, installPlugin } from './plugin-install.ts'
+import { sayCapabilities, sayLogLine, showPlugin } from './plugin-show.ts'
+import { type TightenOptions, tightenPlugin } from './plugin-tighten.ts'
 
 type Options = { url?: string; json?: boolean }
 
@@ -18,7 +20,8 @@ export const declare: Declare = (command, cli) => {
     .argument('<dir>')
     .option('-c, --config <file|json>', 'the config, as a file or as it is')
     .option('--name <name>', 'of the instance that gets this config')
-    .action((dir: string, options: Options & { config?: string; name?: string }) => install(cli, dir, options))
+    .option('-y, --yes', 'grant what it asks for without being asked')
+    .action((dir: string, options: Options & InstallOptions & { config?: string }) => install(cli, dir, options))
   reads(add('list', 'all installed plugins').alias('ls')).action((options: Options) => list(cli, options))
   reads(add('show', 'everything about one plugin'))
     .argument('<id>', 'with or without its scope')
@@ -27,12 +30,27 @@ export const declare: Declare = (command, cli) => {
       if (options.json) return cli.terminal.json(plugin)
       showPlugin(cli.terminal, plugin)
     })
-  reads(add('usage', 'what a plugin has used'))
+  declareUsage(reads(add('usage', 'what plugins have used'))).action((id: string | undefined, options: UsageOptions) =>
+    showUsage(cli, id, options),
+  )
+  reads(add('logs', 'what a plugin logged'))
     .argument('<id>')
-    .action(async (id: string, options: Options) => {
-      if (options.json) return cli.terminal.json(await cli.client(options).call('GET', pathOfPlugin(id, '/usage')))
-      await showUsage(cli.terminal, await cli.client(options).call<PluginView>('GET', pathOfPlugin(id)))
+    .option('-n, --lines <count>', 'how many of the newest lines', wholeFrom(1, 500), 100)
+    .action(async (id: string, options: Options & { lines: number }) => {
+      const query = { lines: options.lines }
+      const path = pathOfPlugin(id, '/logs')
+      const { lines } = await cli.client(options).call<{ lines: PluginLogLine[] }>('GET', path, { query })
+      if (options.json) return cli.terminal.json(lines)
+      for (const line of lines) sayLogLine(cli.terminal, line)
     })
+  reads(add('tighten', 'what a plugin may do and never did, and take it away'))
+    .argument('<id>')
+    .option('-i, --instance <name>', 'only this instance')
+    .option('--apply', 'take it away')
+    .action((id: string, options: TightenOptions) => tightenPlugin(cli, id, options))
+  reads(add('approve', 'agree to what the waiting version of a plugin asks for, and bring it up'))
+    .argument('<id>')
+    .action(async (id: string, options: Options) => say(cli, await approvePlugin(cli, id, options), options))
   for (const [action, summary] of [
     ['enable', 'let a plugin serve'],
     ['disable', 'take a plugin out of service'],
@@ -63,14 +81,9 @@ export const declare: Declare = (command, cli) => {
     })
 }
 
-async function install(cli: Cli, dir: string, options: Options & { config?: string; name?: string }): Promise<void> {
-  const body = {
-    source: { path: resolve(dir) },
-    ...(options.config !== undefined && { config: await readJson(options.config) }),
-    ...(options.name !== undefined && { instance: options.name }),
-  }
-  const sent = cli.client(options).call<PluginView>('POST', '/api/v1/plugins', { body })
-  const plugin = await cli.terminal.during('compiling and starting the plugin', sent)
+async function install(cli: Cli, dir: string, options: Options & InstallOptions & { config?: string }): Promise<void> {
+  const config = options.config === undefined ? undefined : await readJson(options.config)
+  const plugin = await installPlugin(cli, dir, config, options)
   say(cli, plugin, options)
   if (!options.json) sayCapabilities(cli.terminal, plugin)
 }

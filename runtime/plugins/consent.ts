@@ -1,0 +1,81 @@
+/** What an operator agrees to, and how a plugin that asks for more is told to wait. */
+import type { CapabilityKind, CapabilityRecord, Manifest } from '@orchestry/sdk'
+import { OrchestryError, type Problem } from '../errors.ts'
+import { resolveGrants } from './grants.ts'
+import type { InstanceRecord, LockEntry } from './plugins.ts'
+import { problemsText } from './problems.ts'
+import { descriptive, widening } from './widening.ts'
+
+/** Kinds that reach nothing but Orchestry's own bookkeeping: installing a plugin is agreeing to them. */
+const harmless: ReadonlySet<CapabilityKind> = new Set([
+  'kv',
+  'log',
+  'clock',
+  'random',
+  'timers',
+  'events',
+  'metrics',
+  'apps',
+  'crypto',
+])
+
+function isHarmless(record: CapabilityRecord): boolean {
+  if (record.kind === 'apps') return record.scale === undefined
+  if (record.kind === 'crypto') return record.keys === undefined
+  return harmless.has(record.kind)
+}
+
+/** What a first installation needs a yes for, each with the author's reason. Paths point into package.json. */
+export function askedOf({ capabilities = [], limits }: Manifest): Problem[] {
+  const asked = capabilities.flatMap((record, index) =>
+    isHarmless(record) ? [] : [{ path: `/orchestry/capabilities/${index}`, message: recordText(record) }],
+  )
+  return limits?.jit === undefined
+    ? asked
+    : [...asked, { path: '/orchestry/limits/jit', message: `machine code made at run time (JIT): ${limits.jit.why}` }]
+}
+
+function recordText(record: CapabilityRecord): string {
+  const scope = Object.entries(record).filter(([field]) => !descriptive.has(field))
+  const text = [record.kind, ...scope.map(([field, value]) => `${field} ${JSON.stringify(value)}`)].join(' ')
+  return record.why === undefined ? text : `${text}: ${record.why}`
+}
+
+/** What the operator agreed to for an instance; tightening takes away, it does not take back. */
+export const agreedOf = ({ agreed, grants }: InstanceRecord): readonly CapabilityRecord[] => agreed ?? grants
+
+/**
+ * What the next version is to have beyond what was agreed to. What the operator wrote into the config is agreed to as well:
+ * what the old records would have become with it counts. A default of the new version is not the operator's word.
+ */
+export function widerThanAgreed(before: LockEntry, next: Pick<LockEntry, 'manifest' | 'instances' | 'isJitGranted'>) {
+  const asked = before.manifest.capabilities ?? []
+  const jit = next.isJitGranted && !before.isJitGranted ? ['machine code made at run time (JIT)'] : []
+  // Without an instance nothing is resolved yet: then the records themselves are compared.
+  if (next.instances.length === 0) return [...widening(asked, next.manifest.capabilities ?? []), ...jit]
+  const anyCheck = { kinds: asked.map(({ kind }) => kind), check: () => [], checkTogether: () => [] }
+  const wider = next.instances.flatMap(({ name, given, grants }) => {
+    const had = before.instances.find((instance) => instance.name === name)
+    return widening([...(had ? agreedOf(had) : []), ...resolveGrants(asked, given, anyCheck).grants], grants)
+  })
+  return [...new Set(wider), ...jit]
+}
+
+export function consentNeededFirst(id: string, asked: readonly Problem[]): OrchestryError {
+  return new OrchestryError(
+    'ORC_PLUGIN_CONSENT_NEEDED',
+    `${id} asks for what is only given on purpose: ${problemsText(asked)} To agree, install it with --yes (in the API: ` +
+      `"grants": "asked"). Nothing was installed.`,
+    { problems: asked },
+  )
+}
+
+export function consentNeeded(id: string, version: string, before: string, wider: readonly string[]): OrchestryError {
+  const problems = wider.map((message) => ({ path: '/orchestry/capabilities', message }))
+  return new OrchestryError(
+    'ORC_PLUGIN_CONSENT_NEEDED',
+    `${id} ${version} asks for more than was granted to ${before}: ${wider.slice(0, 8).join('; ')}. ${before} serves on, ` +
+      `and ${version} waits. To agree: orchestry plugin approve ${id}`,
+    { problems },
+  )
+}
