@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
@@ -11,31 +11,7 @@ import type { Listener } from '../../runtime/capabilities/own-listeners.ts'
 import type { Resolve } from '../../runtime/capabilities/resolve.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { bindAs } from '../support/bound.ts'
-
-async function listen(t: TestContext, answer: RequestListener, host = '127.0.0.1') {
-  const seen: { url: string; method: string; headers: NodeJS.Dict<string | string[]>; body: string }[] = []
-  let connections = 0
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      const { url = '', method = '', headers } = request
-      seen.push({ url, method, headers, body: Buffer.concat(chunks).toString() })
-      answer(request, response)
-    })
-  })
-  server.on('connection', () => {
-    connections += 1
-  })
-  server.listen(0, host)
-  await once(server, 'listening')
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  return { port, seen, connections: () => connections, at: (path = '/') => `http://127.0.0.1:${port}${path}` }
-}
+import { startRecordingServer } from '../support/recording-server.ts'
 
 function bind(
   t: TestContext,
@@ -63,7 +39,7 @@ const rejects = (promise: Promise<unknown>, code: string, message = /./) => asse
 const ok: RequestListener = (_request, response) => response.end('ok')
 
 test('a granted request is answered with status, headers, text and duration', async (t) => {
-  const server = await listen(t, (_request, response) => {
+  const server = await startRecordingServer(t, (_request, response) => {
     response.writeHead(201, { 'X-Thing': 'a', 'Set-Cookie': 'secret=1' }).end('h\u00e9llo')
   })
   const { call } = bind(t, local(server.port))
@@ -86,7 +62,7 @@ test('a granted request is answered with status, headers, text and duration', as
 })
 
 test('NET-01, NET-02: without a grant for it no spelling of a local address is connected to', async (t) => {
-  const server = await listen(t, ok, '::')
+  const server = await startRecordingServer(t, ok, '::')
   const hosts = [
     '127.0.0.1',
     '0.0.0.0',
@@ -129,7 +105,7 @@ test('NET-03: metadata services are never connected to, whatever is granted', as
 })
 
 test('NET-04: a name is asked for once, and what was checked is what is connected to', async (t) => {
-  const server = await listen(t, ok)
+  const server = await startRecordingServer(t, ok)
   let asked = 0
   const resolve: Resolve = async () => {
     asked += 1
@@ -141,7 +117,7 @@ test('NET-04: a name is asked for once, and what was checked is what is connecte
 })
 
 test('NET-05: one bad address among several refuses them all', async (t) => {
-  const server = await listen(t, ok)
+  const server = await startRecordingServer(t, ok)
   const resolve: Resolve = async () => [
     { address: '127.0.0.1', family: 4 },
     { address: '10.0.0.1', family: 4 },
@@ -152,8 +128,10 @@ test('NET-05: one bad address among several refuses them all', async (t) => {
 })
 
 test('C31: a redirect is an answer and is not followed', async (t) => {
-  const target = await listen(t, ok)
-  const server = await listen(t, (_request, response) => response.writeHead(302, { Location: target.at() }).end())
+  const target = await startRecordingServer(t, ok)
+  const server = await startRecordingServer(t, (_request, response) =>
+    response.writeHead(302, { Location: target.at() }).end(),
+  )
   const { call } = bind(t, local(server.port))
   const answer = (await call('net.fetch', server.at())) as NetResponse
   assert.deepEqual([answer.status, answer.headers.location, target.connections()], [302, target.at(), 0])
@@ -176,7 +154,7 @@ const badHeaders: [string, Record<string, string>][] = [
 ]
 for (const [what, headers] of badHeaders) {
   test(`C32, NET-08: a request with ${what} is refused and not sent`, async (t) => {
-    const server = await listen(t, ok)
+    const server = await startRecordingServer(t, ok)
     const { call } = bind(t, local(server.port))
     await rejects(call('net.fetch', { url: server.at(), headers }), 'ORC_CAPABILITY_ARGUMENT')
     assert.equal(server.connections(), 0)
@@ -217,14 +195,14 @@ const bodies: [string, RequestListener, string][] = [
 ]
 for (const [what, answer, code] of bodies) {
   test(`C33, NET-09: an answer that ${what} is an error and leaves no connection behind`, async (t) => {
-    const server = await listen(t, answer)
+    const server = await startRecordingServer(t, answer)
     const { call } = bind(t, { ...local(server.port), maxBodyKb: 1 })
     await rejects(call('net.fetch', { url: server.at(), timeoutMs: 3_000 }), code)
   })
 }
 
 test('a packed answer is unpacked', async (t) => {
-  const server = await listen(t, ({ url }, response) => {
+  const server = await startRecordingServer(t, ({ url }, response) => {
     if (url === '/br') response.setHeader('content-encoding', 'br').end(brotliCompressSync('brotli'))
     else response.setHeader('content-encoding', 'gzip').end(gzipSync('gzip'))
   })
@@ -234,14 +212,14 @@ test('a packed answer is unpacked', async (t) => {
 })
 
 test('with maxBodyKb 0 the body is not read, whatever its size', async (t) => {
-  const server = await listen(t, (_request, response) => response.end('x'.repeat(100_000)))
+  const server = await startRecordingServer(t, (_request, response) => response.end('x'.repeat(100_000)))
   const { call } = bind(t, { ...local(server.port), maxBodyKb: 0 })
   const answer = (await call('net.fetch', server.at())) as NetResponse
   assert.deepEqual([answer.status, answer.body], [200, ''])
 })
 
 test('a request ends at its own timeout, and at the deadline of the call it was made from', async (t) => {
-  const server = await listen(t, () => {})
+  const server = await startRecordingServer(t, () => {})
   const { call, callWith } = bind(t, local(server.port))
   for (const run of [
     () => call('net.fetch', { url: server.at(), timeoutMs: 80 }),
@@ -255,7 +233,7 @@ test('a request ends at its own timeout, and at the deadline of the call it was 
 })
 
 test('what does not answer, speaks something else, or has no name is said in few words of ours', async (t) => {
-  const closed = await listen(t, ok)
+  const closed = await startRecordingServer(t, ok)
   const nonsense = createTcpServer((socket) => socket.end('SSH-2.0-OpenSSH\r\n')).listen(0, '127.0.0.1')
   await once(nonsense, 'listening')
   t.after(() => nonsense.close())
@@ -273,7 +251,7 @@ test('what does not answer, speaks something else, or has no name is said in few
 })
 
 test('NET-12: what Orchestry itself listens on is never reached, however it is granted', async (t) => {
-  const server = await listen(t, ok, '0.0.0.0')
+  const server = await startRecordingServer(t, ok, '0.0.0.0')
   const grant = {
     hosts: ['127.0.0.1', '127.0.0.2', 'api.test', '::1'],
     ports: [server.port],
@@ -293,7 +271,7 @@ test('NET-12: what Orchestry itself listens on is never reached, however it is g
 })
 
 test('instances: only those handed to this very call, each on a connection of its own', async (t) => {
-  const server = await listen(t, ok)
+  const server = await startRecordingServer(t, ok)
   const { callWith, violations } = bind(t, { addresses: ['instances'] })
   const endpoints = [`127.0.0.1:${server.port}`]
   for (let index = 0; index < 3; index += 1) await callWith({ endpoints }, 'net.fetch', server.at('/healthz'))
@@ -304,14 +282,14 @@ test('instances: only those handed to this very call, each on a connection of it
 })
 
 test('a granted name keeps its connection for the next request', async (t) => {
-  const server = await listen(t, ok)
+  const server = await startRecordingServer(t, ok)
   const { call } = bind(t, local(server.port))
   for (let index = 0; index < 10; index += 1) await call('net.fetch', server.at())
   assert.ok(server.connections() < 5, `${server.connections()} connections for 10 requests`)
 })
 
 test('fetchAll answers in order, and one failure disturbs no other', async (t) => {
-  const server = await listen(t, ({ url }, response) => response.end(url))
+  const server = await startRecordingServer(t, ({ url }, response) => response.end(url))
   const { call, violations, bound } = bind(t, local(server.port))
   const urls = [server.at('/1'), 'http://evil.test/', server.at('/2'), 'nonsense', server.at('/3')]
   const outcomes = (await call(
@@ -333,7 +311,7 @@ test('fetchAll answers in order, and one failure disturbs no other', async (t) =
 test('at most 64 requests are under way at once', async (t) => {
   let now = 0
   let most = 0
-  const server = await listen(t, (_request, response) => {
+  const server = await startRecordingServer(t, (_request, response) => {
     now += 1
     most = Math.max(most, now)
     setTimeout(() => {
