@@ -36,6 +36,7 @@ export interface ApiDeps {
     | 'remove'
     | 'configure'
     | 'reset'
+    | 'usageOf'
     | 'usesOf'
     | 'tighten'
   >

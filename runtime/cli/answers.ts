@@ -3,7 +3,7 @@ import type { Metrics, OrchestryEvent } from '@orchestry/sdk'
 import type { PluginLogLine } from '../capabilities/capability.ts'
 import type { LogLine } from '../drivers/driver.ts'
 import type { HealthState } from '../health/health.ts'
-import type { PluginView, TightenedBinding, TightenView } from '../plugins/plugins.ts'
+import type { PluginUsageView, PluginView, TightenedBinding, TightenView } from '../plugins/plugins.ts'
 import type { AppStatus, InstanceView } from '../reconcile/reconcile.ts'
 import type { Decision } from '../scaling/decision.ts'
 
@@ -13,6 +13,7 @@ export type {
   LogLine,
   OrchestryEvent,
   PluginLogLine,
+  PluginUsageView,
   PluginView,
   TightenedBinding,
   TightenView,
@@ -69,6 +70,13 @@ export interface MetricsAnswer {
 export interface HealthAnswer {
   readonly protocol?: string
   readonly instances: readonly { readonly id: string; readonly rotation?: string; readonly health?: HealthState }[]
+}
+export interface SecretAnswer {
+  readonly name: string
+  readonly createdAtMs: number
+  readonly updatedAtMs: number
+  readonly apps: readonly string[]
+  readonly plugins: readonly string[]
 }
 export interface LogAnswer {
   readonly lines: readonly LogLine[]

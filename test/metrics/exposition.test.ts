@@ -26,7 +26,7 @@ function house() {
     hostCalls: 4,
     bytesIn: 5,
     bytesOut: Number.NaN,
-    drops: 0,
+    drops: 8,
   }
   const plugins: PluginView[] = [
     {
@@ -40,7 +40,16 @@ function house() {
       restarts: 3,
       memoryMb: 14,
       incidents: [],
-      instances: [{ name: 'queue', config: {}, isDefault: true, breaker: 'open', usage }],
+      instances: [
+        {
+          name: 'queue',
+          config: {},
+          isDefault: true,
+          breaker: 'open',
+          usage,
+          usageByHook: [{ hook: 'scaler', ...usage }],
+        },
+      ],
     },
   ]
   const exposition = createExposition({
@@ -99,8 +108,10 @@ describe('/metrics', () => {
       'orchestry_scaling_decisions_total{app="shop",action="out"} 2',
       'orchestry_ticks_total 7',
       'orchestry_ticks_missed_total 1',
-      'orchestry_plugin_calls_total{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue"} 12',
-      'orchestry_plugin_cpu_seconds_total{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue"} 1.5',
+      'orchestry_plugin_calls_total{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue",hook="scaler"} 12',
+      'orchestry_plugin_cpu_seconds_total{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue",hook="scaler"} 1.5',
+      'orchestry_plugin_drops_total{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue",hook="scaler"} 8',
+      'orchestry_plugin_quarantined{plugin="@acme/queue-\\"scaler\\"\\n"} 0',
       'orchestry_plugin_breaker_state{plugin="@acme/queue-\\"scaler\\"\\n",instance="queue",state="open"} 1',
       'orchestry_plugin_restarts_total{plugin="@acme/queue-\\"scaler\\"\\n"} 3',
       'orchestry_plugin_memory_bytes{plugin="@acme/queue-\\"scaler\\"\\n"} 14680064',

@@ -451,6 +451,24 @@ function fakePlugins(plugins: Map<string, PluginView>): ApiDeps['plugins'] {
       plugins.set(plugin.id, { ...plugin, version: pending.version })
       return show(id)
     },
+    usageOf: (id) => {
+      const { id: plugin, state, restarts, memoryMb, pid, instances } = show(id)
+      const account = instances.map(({ name, breaker, usage: used }) => {
+        if (used === undefined) return { name, breaker, hooks: [], rows: [] }
+        const { heapMb: _, ...row } = used
+        return {
+          name,
+          breaker,
+          usage: used,
+          hooks: [{ hook: 'scaler', ...row }],
+          rows: [
+            { hook: 'scaler', app: 'shop', ...row, bytesIn: 7.5 },
+            { hook: 'scaler', app: '', ...row, calls: 0 },
+          ],
+        }
+      })
+      return { id: plugin, state, restarts, memoryMb, ...(pid === undefined ? {} : { pid }), instances: account }
+    },
     usesOf: (id) => show(id).instances.map(({ name }) => ({ name, ...use })),
     tighten: async (id, { isToApply = false } = {}) => ({
       id: show(id).id,

@@ -65,4 +65,3 @@ export function sayLogLine(terminal: Terminal, { atMs, level, instance, message,
   const more = fields === undefined ? '' : `  ${fields}`
   terminal.say(styled('dim', time(atMs)), ' ', styled(look, level.padEnd(5)), ` ${instance} | ${message}${more}`)
 }
-

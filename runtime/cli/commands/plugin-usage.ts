@@ -44,7 +44,9 @@ export async function showUsage(cli: Cli, id: string | undefined, options: Usage
   const ids = id === undefined ? await idsOf(() => client.call('GET', '/api/v1/plugins')) : [id]
   const plugins = await Promise.all(ids.map(read))
   if (options.json) return cli.terminal.json(plugins)
-  const lines = plugins.flatMap((plugin) => plugin.instances.flatMap((instance) => linesOf(plugin, instance, options.by)))
+  const lines = plugins.flatMap((plugin) =>
+    plugin.instances.flatMap((instance) => linesOf(plugin, instance, options.by)),
+  )
   // What has no account yet has not used anything.
   lines.sort((a, b) => (b.used?.[options.sort] ?? 0) - (a.used?.[options.sort] ?? 0))
   const heads = { instance: 'BREAKER', hook: 'HOOK', app: 'APP' }
