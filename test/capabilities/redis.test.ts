@@ -7,7 +7,9 @@ import type { GrantOf } from '../../runtime/capabilities/capability.ts'
 import { createRedisCapability } from '../../runtime/capabilities/redis.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { bindAs } from '../support/bound.ts'
+import { certificateSkip, trustedCertificate } from '../support/certificate.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
+import { freePort } from '../support/proxy.ts'
 import { redisSkip, startRedis } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -169,6 +171,19 @@ test('a URL in a secret brings user, password and database; neither is ever told
     const { command } = bind(t, { url: 'secret://queue-url' }, { secretOf })
     await assert.rejects(command('GET', 'queue:a'), (error: Error) => !error.message.includes('hidden'))
   }
+})
+
+test('rediss:// believes only a certificate for the granted name', {
+  skip: redisSkip || certificateSkip,
+}, async (t) => {
+  const { keyFile, certFile } = await trustedCertificate(t, 'named.test')
+  const tlsPort = await freePort()
+  const files = ['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', certFile]
+  await startRedis(t, ['--tls-port', String(tlsPort), '--tls-auth-clients', 'no', ...files])
+  const resolve = async () => [{ address: '127.0.0.1', family: 4 }]
+  const get = (host: string) => bind(t, { url: `rediss://${host}:${tlsPort}` }, { resolve }).command('GET', 'queue:a')
+  assert.equal(await get('named.test'), null)
+  await rejects(get('other.test'), 'ORC_NET_UNREACHABLE')
 })
 
 test('SCAN finds only keys with a granted prefix, whatever MATCH says', { skip: redisSkip }, async (t) => {

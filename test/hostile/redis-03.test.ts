@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import type { GrantOf } from '../../runtime/capabilities/capability.ts'
 import { createRedisCapability } from '../../runtime/capabilities/redis.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { bindAs } from '../support/bound.ts'
@@ -40,8 +41,14 @@ function flood(socket: Socket, piece: string, times: number): void {
   more()
 }
 
-const grantOf = (url: string) =>
-  ({ kind: 'redis', why: 'test', url, addresses: ['loopback'], commands: ['GET', 'LRANGE'], keys: ['queue:'] }) as const
+const grantOf = (url: string): GrantOf<'redis'> => ({
+  kind: 'redis',
+  why: 'test',
+  url,
+  addresses: ['loopback'],
+  commands: ['GET', 'LRANGE'],
+  keys: ['queue:'],
+})
 const capability = createRedisCapability({ clock: systemClock, ownListeners: () => [], secretOf: () => undefined })
 
 const mib = 1024 * 1024
