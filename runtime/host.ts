@@ -4,19 +4,8 @@ import { createApi } from './api/app.ts'
 import { type ApiServer, listen } from './api/server.ts'
 import { createApps } from './apps/registry.ts'
 import { createBalancing } from './balancing/publish.ts'
-import { createAppsCapability } from './capabilities/apps.ts'
-import { clockCapability } from './capabilities/clock.ts'
-import { createCryptoCapability } from './capabilities/crypto.ts'
-import { createEventsCapability } from './capabilities/events.ts'
-import { createKvCapability } from './capabilities/kv.ts'
 import { createPluginLogs } from './capabilities/log.ts'
-import { createMetricsCapability } from './capabilities/metrics.ts'
-import { createNetCapability } from './capabilities/net.ts'
-import { createProxyCapability } from './capabilities/proxy.ts'
-import { randomCapability } from './capabilities/random.ts'
-import { createSecretsCapability } from './capabilities/secrets.ts'
-import { createCapabilities } from './capabilities/table.ts'
-import { createTimersCapability } from './capabilities/timers.ts'
+import { createOfferedCapabilities } from './capabilities/offered.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { createDashboard } from './dashboard/build.ts'
@@ -132,38 +121,27 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
     })
     undoing.add('the sandbox', () => sandbox.close())
     const pluginLogs = createPluginLogs({ log, clock, redaction: secrets })
-    const capabilities = createCapabilities([
-      createNetCapability({
-        clock,
-        secretOf: secrets.value,
-        ownListeners: () => [
-          { host: config.host, port: server?.port ?? config.port },
-          { host: config.proxyHost, port: dataplane.address()?.port ?? config.proxyPort },
-        ],
-      }),
-      createProxyCapability(dataplane),
-      createKvCapability({ store }),
-      pluginLogs.capability,
-      clockCapability,
-      randomCapability,
-      createTimersCapability({ clock }),
-      createEventsCapability({ events, clock, coreTypes: eventTypes }),
-      createAppsCapability({
-        views: () => apps.list().map((record) => appView(record, reconciler.status(record.app.name).serving)),
-        scale: async (app, replicas, reason, { instance }) => {
-          await scaling.scaleByHand(app, replicas, secrets.redact(`${instance}: ${reason}`))
-        },
-      }),
-      createMetricsCapability({
-        metrics,
-        clock,
-        coreMetrics,
-        hasApp: (name) => apps.get(name) !== undefined,
-        redactData: secrets.redactData,
-      }),
-      createSecretsCapability({ secretOf: secrets.value }),
-      createCryptoCapability({ clock, secretOf: secrets.value }),
-    ])
+    const capabilities = createOfferedCapabilities({
+      clock,
+      store,
+      events,
+      metrics,
+      secrets,
+      dataplane,
+      log: pluginLogs.capability,
+      appViews: () => apps.list().map((record) => appView(record, reconciler.status(record.app.name).serving)),
+      hasApp: (name) => apps.get(name) !== undefined,
+      scale: async (app, replicas, reason) => {
+        await scaling.scaleByHand(app, replicas, reason)
+      },
+      ownListeners: () => [
+        { host: config.host, port: server?.port ?? config.port },
+        { host: config.proxyHost, port: dataplane.address()?.port ?? config.proxyPort },
+      ],
+      ownDirectories: [dataDir.path, ...config.builtinDirs],
+      coreEventTypes: eventTypes,
+      coreMetrics,
+    })
     const caller = createCaller({
       clock,
       onIncident: ({ plugin, version: _version, ...incident }) => plugins.recordIncident(plugin, incident),
