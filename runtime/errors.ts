@@ -74,6 +74,7 @@ export const catalogue = {
   ORC_PLUGIN_ENGINE_MISMATCH: operator(422, 'The plugin was written for another plugin API version'),
   ORC_PLUGIN_EXISTS: operator(409, 'An instance of this name exists'),
   ORC_PLUGIN_MANIFEST_INVALID: plugin(422, 'The plugin manifest is not valid'),
+  ORC_PLUGIN_NOTHING_PENDING: operator(409, 'No version of the plugin waits for approval'),
   ORC_PLUGIN_PACKAGE_INVALID: operator(422, 'This is not a plugin package'),
   ORC_PLUGIN_QUARANTINED: plugin(503, 'The plugin is quarantined'),
   ORC_PLUGIN_UNKNOWN: operator(404, 'There is no plugin of this name'),
