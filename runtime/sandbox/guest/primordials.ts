@@ -44,9 +44,14 @@ export const whenSettled: (value: unknown, done: Settled, failed: Settled) => un
 
 const slice = String.prototype.slice
 const maxTextLength = 500
+/** A text that was joined of parts is copied whole when it is cut: above this, that is not worth a look at it. */
+const maxCutLength = 4 * 1024 * 1024
 const isBounded = stands('bounded-words')
 export function cut(value: string, length = maxTextLength): string {
-  return isBounded ? (apply(slice, value, [0, length]) as string) : value
+  if (!isBounded || value.length <= length) return value
+  return value.length > maxCutLength
+    ? `a text of ${value.length} characters`
+    : (apply(slice, value, [0, length]) as string)
 }
 
 const { get, set, has, delete: remove } = Map.prototype
