@@ -205,11 +205,12 @@ export type GrpcCall = {
   target: string
   /** `package.Service/Method`. */
   method: string
+  /** Fields by the names in the proto text; 64-bit numbers as text, bytes as base64, values of enums by name. */
   message?: Record<string, unknown>
   metadata?: Record<string, string>
   timeoutMs?: number
 }
-/** `status` is the number of the gRPC status; `message` is there when it is 0. */
+/** `status` is the number of the gRPC status, 14 also where nobody answers; `message` is there when it is 0. */
 export type GrpcAnswer = { status: number; detail: string; message?: Record<string, unknown>; durationMs: number }
 export type GrpcHealth = 'SERVING' | 'NOT_SERVING' | 'UNKNOWN' | 'SERVICE_UNKNOWN'
 export interface GrpcCapability {

@@ -1,5 +1,6 @@
 /** Time that moves only when a test says so. */
-import { coded, type TestClock } from './testing-context.ts'
+import { coded } from './testing-coded.ts'
+import type { TestClock } from './testing-context.ts'
 
 export interface SteppedClock extends TestClock {
   /** Moves time on, running the timers that fall due, one after the other and each to its end. */

@@ -8,6 +8,8 @@ import {
   type NetResponse,
 } from './capabilities.ts'
 import type { AppView, Metrics, OrchestryEvent, Sample, Upstream } from './model.ts'
+import { coded } from './testing-coded.ts'
+import { type GrpcFixtures, grpcOf, type RedisFixtures, redisOf } from './testing-servers.ts'
 
 /** What one URL answers; what is left out is a 200 with an empty body. An `Error` is a failed connection. */
 export type NetFixture = Partial<NetResponse> | Error
@@ -38,6 +40,8 @@ export interface Grants {
   readonly secrets?: Readonly<Record<string, string>>
   /** `true`, or the values of the secrets that `hmac` may use as keys. */
   readonly crypto?: true | Readonly<Record<string, string>>
+  readonly redis?: RedisFixtures
+  readonly grpc?: GrpcFixtures
 }
 
 /** What the plugin did, in order. */
@@ -56,11 +60,6 @@ export interface TestClock {
   every(everyMs: number, run: () => unknown): string
   after(delayMs: number, run: () => unknown): string
   cancel(id: string): void
-}
-
-/** An error as the host hands it to a plugin: with its code. */
-export function coded(code: string, message: string): Error & { code: string } {
-  return Object.assign(new Error(message), { code })
 }
 
 const copy = <T>(value: T): T => (value === undefined ? value : (JSON.parse(JSON.stringify(value)) as T))
@@ -115,6 +114,8 @@ function bindingsOf(grants: Grants, clock: TestClock, recorded: Recorded): Parti
     ...(grants.metrics && { metrics: metricsOf(grants.metrics, recorded) }),
     ...(grants.proxy && { proxy: proxyOf(grants.proxy, recorded) }),
     ...(grants.secrets && { secrets: secretsOf(grants.secrets) }),
+    ...(grants.redis && { redis: redisOf(grants.redis) }),
+    ...(grants.grpc && { grpc: grpcOf(grants.grpc) }),
     ...(grants.crypto && { crypto: cryptoOf(grants.crypto === true ? {} : grants.crypto) }),
   }
 }

@@ -223,6 +223,31 @@ describe('ctx', () => {
       assert.equal((await ctx.net.fetch({ url: 'http://x/', method: 'POST' })).body, 'POST')
     })
   })
+  it('answers commands of Redis and calls of gRPC from fixtures, and refuses the rest', async () => {
+    const health = 'a:1/grpc.health.v1.Health/Check'
+    const redis = { 'LLEN queue:jobs': 3, 'GET queue:none': null, 'GET queue:down': new Error('refused') }
+    const grpc = { [health]: { message: { status: 'NOT_SERVING' } }, 'b:1/grpc.health.v1.Health/Check': { status: 12 } }
+    await play({ grants: { redis, grpc } }, async ({ ctx }) => {
+      assert.equal(await ctx.redis.command('llen', 'queue:jobs'), 3)
+      const replies = await ctx.redis.pipeline([
+        ['GET', 'queue:none'],
+        ['GET', 'queue:down'],
+        ['DEL', 'x'],
+      ])
+      assert.deepEqual(
+        replies.map((one) => (one.ok ? one.reply : one.code)),
+        [null, 'ORC_NET_UNREACHABLE', 'ORC_CAPABILITY_DENIED'],
+      )
+      const checks = await ctx.grpc.checkAll([{ target: 'a:1' }, { target: 'b:1' }, { target: 'c:1' }])
+      assert.deepEqual(
+        checks.map((one) => (one.ok ? one.health : [one.status, one.code])),
+        ['NOT_SERVING', [12, 'ORC_CAPABILITY_FAILED'], [7, 'ORC_CAPABILITY_DENIED']],
+      )
+    })
+    await play({ grants: { redis: (name, key) => `${name} ${key}` } }, async ({ ctx }) => {
+      assert.equal(await ctx.redis.command('GET', 'a'), 'GET a')
+    })
+  })
   it('gives a binding the name that the manifest would', async () => {
     await play({ grants: { net: () => ({}) }, as: { slack: 'net' } }, async ({ ctx }) => {
       assert.deepEqual([ctx.has('slack'), ctx.has('net')], [true, false])
