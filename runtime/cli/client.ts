@@ -60,6 +60,7 @@ export function urlOf(base: URL | string, path: string, query: Query = {}): stri
 }
 
 export const pathOfApp = (app: string, rest = '') => `/api/v1/apps/${segment(app)}${rest}`
+export const pathOfSecret = (name: string) => `/api/v1/secrets/${segment(name)}`
 export const pathOfPlugin = (id: string, rest = '') => `/api/v1/plugins/${segment(id)}${rest}`
 
 /** `.` and `..` would be taken for steps in the path, however they are written. */
@@ -102,6 +103,7 @@ const hints: Readonly<Record<string, string>> = {
   ORC_PLUGIN_QUARANTINED: '`orchestry plugin show` tells why, `orchestry plugin reset` lets it try again',
   ORC_PLUGIN_NOTHING_PENDING: '`orchestry plugin show` tells which version serves',
   ORC_PLUGIN_CONFIG_INVALID: '`orchestry plugin show --json` has the schema of the config',
+  ORC_SECRET_UNKNOWN: '`orchestry secret list` shows the secrets there are',
   ORC_API_INTERNAL: 'the log of `orchestry serve` has the details',
 }
 

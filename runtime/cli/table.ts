@@ -5,7 +5,7 @@ export interface Row {
   readonly name: string
   readonly alias?: string
   readonly summary: string
-  readonly group: 'Orchestry' | 'Apps' | 'Plugins'
+  readonly group: 'Orchestry' | 'Apps' | 'Plugins' | 'Secrets'
   load(): Promise<Declare>
 }
 
@@ -132,5 +132,11 @@ export const commandTable: readonly Row[] = [
     summary: 'install, show and configure plugins',
     group: 'Plugins',
     load: async () => (await import('./commands/plugin.ts')).declare,
+  },
+  {
+    name: 'secret',
+    summary: 'set, list and remove secrets of apps and plugins',
+    group: 'Secrets',
+    load: async () => (await import('./commands/secret.ts')).declare,
   },
 ]

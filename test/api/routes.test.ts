@@ -28,6 +28,7 @@ function furnished(): { rooms: FakeRooms; api: Api } {
     { instance: 'shop-1', stream: 'stdout', line: 'hello' },
     { instance: 'shop-2', stream: 'stderr', line: 'oh' },
   )
+  void rooms.deps.secrets.put('db', 'the-value-of-db')
   rooms.appendEvent('app.registered', 'shop')
   rooms.appendEvent('app.registered', 'blog')
   return { rooms, api: createApi(rooms.deps) }
@@ -76,6 +77,11 @@ const good: [string, string, string, number, string?][] = [
   ['POST', '/api/v1/plugins/{id}/tighten', '/api/v1/plugins/queue/tighten', 200, '{"apply":true}'],
   ['POST', '/api/v1/plugins/{id}/tighten', '/api/v1/plugins/queue/tighten', 200],
   ['GET', '/api/v1/plugins/{id}/logs', '/api/v1/plugins/queue/logs?lines=1', 200],
+  ['GET', '/api/v1/secrets', '/api/v1/secrets', 200],
+  ['PUT', '/api/v1/secrets/{name}', '/api/v1/secrets/fresh', 201, '{"value":"long enough"}'],
+  ['PUT', '/api/v1/secrets/{name}', '/api/v1/secrets/db', 200, '{"value":"long enough"}'],
+  ['GET', '/api/v1/secrets/{name}', '/api/v1/secrets/db', 200],
+  ['DELETE', '/api/v1/secrets/{name}', '/api/v1/secrets/db', 204],
   ['GET', '/api/v1/events', '/api/v1/events', 200],
   ['GET', '/api/v1/decisions', '/api/v1/decisions?app=shop', 200],
   ['GET', '/api/v1/metrics/summary', '/api/v1/metrics/summary', 200],
@@ -168,6 +174,8 @@ const bad: [string, string, string, number, string, (string | undefined)?, Recor
   ['decisions of an unknown app', 'GET /api/v1/decisions?app=nope', '', 404, 'ORC_APP_UNKNOWN'],
   ['health of an unknown app', 'POST /api/v1/apps/nope/health/check', '', 404, 'ORC_APP_UNKNOWN'],
   ['deleting what is not there', 'DELETE /api/v1/apps/nope', '', 404, 'ORC_APP_UNKNOWN'],
+  ['an unknown secret', 'GET /api/v1/secrets/nope', '', 404, 'ORC_SECRET_UNKNOWN'],
+  ['a secret that is too short', 'PUT /api/v1/secrets/x', '{"value":"short"}', 400, 'ORC_SECRET_INVALID'],
   ['an unknown plugin', 'GET /api/v1/plugins/nope', '', 404, 'ORC_PLUGIN_UNKNOWN'],
   ['config of an unknown plugin', 'PUT /api/v1/plugins/nope/config', '{"config":{}}', 404, 'ORC_PLUGIN_UNKNOWN'],
   ['a limit that is no number', 'GET /api/v1/apps?limit=many', '', 400, 'ORC_API_VALIDATION', '/limit'],
