@@ -1,5 +1,6 @@
 /** `grpc` against real servers, which read the same proto text with a library of their own. */
 import assert from 'node:assert/strict'
+import { promises } from 'node:dns'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { type TestContext, test } from 'node:test'
@@ -190,6 +191,8 @@ test('a secret goes to named targets as metadata, and never comes back', async (
 })
 
 test('instances are those of the very call, a name is asked for once, and the server is told it', async (t) => {
+  const asksDns = (['resolveTxt', 'resolve4'] as const).map((name) => t.mock.method(promises.Resolver.prototype, name))
+  const looksUp = t.mock.method(promises, 'lookup')
   const server = await startEcho(t)
   const { callWith, violations } = bind(t, { addresses: ['instances'] })
   const call = { target: server.target, method: `${service}/Same` }
@@ -205,6 +208,8 @@ test('instances are those of the very call, a name is asked for once, and the se
   assert.equal((await named.unary(`named.TEST:${server.port}`, 'Same')).status, 0)
   assert.deepEqual([asked, server.seen.at(-1)?.host], [1, `named.test:${server.port}`])
   await rejects(named.unary(`named.test:${server.port}`, 'Same'), 'ORC_NET_BLOCKED_ADDRESS')
+  const byLibrary = [...asksDns, looksUp].reduce((sum, { mock }) => sum + mock.callCount(), 0)
+  assert.equal(byLibrary, 0, 'the library asks for no name and no service config of its own')
 })
 
 test('addresses that are not granted, or are ours, are not connected to, and no proxy is asked', async (t) => {
