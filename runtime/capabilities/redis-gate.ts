@@ -29,7 +29,6 @@ export function createReplyGate(): ReplyGate {
   const open: number[] = []
   let line = ''
   let bulkLeft = 0
-  let isInside = false
 
   const budget = (): ReplyBudget => {
     const [current] = due
@@ -39,7 +38,6 @@ export function createReplyGate(): ReplyGate {
 
   function charge(bytes: number): void {
     const current = budget()
-    isInside = true
     current.bytesLeft -= bytes
     if (current.bytesLeft < 0) throw tooMuch('larger than maxReplyKb')
   }
@@ -50,7 +48,6 @@ export function createReplyGate(): ReplyGate {
       const left = open.pop()
       if (left === undefined) {
         due.shift()
-        isInside = false
         return
       }
       if (left > 1) {
@@ -86,7 +83,6 @@ export function createReplyGate(): ReplyGate {
     expect: (expected) => void due.push(expected),
     take(chunk) {
       for (let at = 0; at < chunk.length; ) {
-        if (!isInside) budget()
         if (bulkLeft > 0) {
           const taken = Math.min(bulkLeft, chunk.length - at)
           charge(taken)
