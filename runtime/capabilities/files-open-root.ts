@@ -72,7 +72,8 @@ async function openRoot(rule: RootRule, reserved: readonly string[]): Promise<He
   const refuse = (why: string) =>
     new OrchestryError('ORC_CAPABILITY_DENIED', `ctx.files: the root "${rule.name}" cannot be used: ${why}`)
   const path = await realpath(rule.path).catch(() => undefined)
-  const problem = rootProblem(path ?? rule.path, reserved)
+  // As it is written too: what leads through /proc must not be granted for where it happens to lead.
+  const problem = rootProblem(rule.path, reserved) ?? (path === undefined ? undefined : rootProblem(path, reserved))
   if (problem !== undefined) throw refuse(problem)
   const missing = new OrchestryError(
     'ORC_CAPABILITY_FAILED',

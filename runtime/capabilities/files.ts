@@ -12,7 +12,7 @@ import { narrowFiles } from './files-narrow.ts'
 import { createRootKeeper, type RootKeeper } from './files-open-root.ts'
 import { createFilesQuota, type Tally } from './files-quota.ts'
 import { listFiles, readCursor, readFile, readTail, statFile } from './files-read.ts'
-import { realPathOf, rootProblem } from './files-roots.ts'
+import { rootProblem } from './files-roots.ts'
 import { type FilesRule, findFile, findFolder, labelOf, type Place, readFilesRule } from './files-rule.ts'
 import type { OpenRoot } from './files-walk.ts'
 import { countFiles, removeFile, writeFile } from './files-write.ts'
@@ -57,7 +57,7 @@ export function createFilesCapability(deps: {
     },
     async pin(grant) {
       for (const { name: root, path } of grant.roots) {
-        const problem = unfit[0] ?? rootProblem(realPathOf(path), reserved)
+        const problem = unfit[0] ?? rootProblem(path, reserved)
         if (problem !== undefined) throw new OrchestryError('ORC_CAPABILITY_DENIED', `The root "${root}": ${problem}.`)
       }
       return grant
