@@ -52,7 +52,7 @@ export function createOfferedCapabilities(deps: OfferedDeps): CapabilityTable {
   const { clock, store, events, metrics, secrets, ownListeners, ownDirectories } = deps
   const outside = { clock, ownListeners, secretOf: secrets.value }
   const machine = { clock, reserved: ownDirectories }
-  return createCapabilities([
+  const list = [
     createNetCapability(outside),
     createTcpCapability({ clock, ownListeners }),
     createUnixCapability({ clock, forbidden: () => ownDirectories }),
@@ -81,5 +81,6 @@ export function createOfferedCapabilities(deps: OfferedDeps): CapabilityTable {
     deps.log,
     clockCapability,
     randomCapability,
-  ])
+  ]
+  return createCapabilities(list, clock, secrets.redact)
 }

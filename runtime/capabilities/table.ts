@@ -27,6 +27,8 @@ const shownLength = 300
 export function createCapabilities(
   list: readonly AnyCapability[],
   clock: Pick<Clock, 'now'> = systemClock,
+  /** Hides what nobody is to read in what is remembered of uses: a guest chooses paths and keys. */
+  redact: (text: string) => string = (text) => text,
 ): CapabilityTable {
   const byKind = new Map<string, Capability>(
     list.map((capability) => [capability.kind, capability as unknown as Capability]),
@@ -44,7 +46,7 @@ export function createCapabilities(
     // Where not every target is known whole, nothing can be said about what would have been enough.
     narrow: (grant, targets) =>
       targets.some(isInexact) ? grant : (require(grant.kind).narrow?.(grant, targets) ?? grant),
-    bind: (grants, caller, onViolation) => bind(grants, caller, require, clock, onViolation),
+    bind: (grants, caller, onViolation) => bind(grants, caller, { require, clock, redact }, onViolation),
     async forget(plugin) {
       for (const capability of list) await capability.forget?.(plugin)
     },
@@ -61,8 +63,15 @@ interface Row {
 function bind(
   grants: readonly CapabilityRecord[],
   caller: Caller,
-  require: (kind: CapabilityKind) => Capability,
-  clock: Pick<Clock, 'now'>,
+  {
+    require,
+    clock,
+    redact,
+  }: {
+    require: (kind: CapabilityKind) => Capability
+    clock: Pick<Clock, 'now'>
+    redact: (text: string) => string
+  },
   onViolation: (violation: Violation) => void = () => {},
 ): Bound {
   const rows: Row[] = []
@@ -83,7 +92,7 @@ function bind(
       const onDenied = (operation: string, message: string) =>
         onViolation({ operation: `${binding}.${operation}`, hook: '', message })
       const onUse = (operation: string, target: string, isAllowed: boolean) =>
-        trace.record(operation, target, isAllowed, clock.now())
+        trace.record(operation, redact(target), isAllowed, clock.now())
       const use = require(grant.kind).use(grant, { ...caller, injectable, onDenied, onUse })
       const row: Row = { binding, kind: grant.kind, use, trace }
       rows.push(row)

@@ -7,6 +7,8 @@ const mostRows = 500
 const targetLength = 200
 /** The target of the row that sums what found no row of its own. */
 const moreTargets = '(more)'
+/** What stands where a secret was. */
+const hidden = '***'
 
 export interface Trace {
   record(operation: string, target: string, isAllowed: boolean, nowMs: number): void
@@ -69,4 +71,4 @@ function shownTarget(target: string): string {
 
 /** Whether the row stands for more than one target, or for one that is not known whole. */
 export const isInexact = (target: string): boolean =>
-  target === moreTargets || (target.length === targetLength && target.endsWith('…'))
+  target === moreTargets || target.includes(hidden) || (target.length === targetLength && target.endsWith('…'))
