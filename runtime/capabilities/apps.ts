@@ -24,7 +24,18 @@ export function createAppsCapability(deps: {
     check({ read, scale }) {
       return read === true || scale !== undefined ? [] : ['neither read nor scale is given']
     },
-    use({ read, scale, selector = {} }, { plugin, instance }) {
+    narrow({ read, scale, ...rest }, targets) {
+      const sizes = targets.flatMap((target) => /^scale \S+ to (\d+)$/.exec(target)?.[1] ?? []).map(Number)
+      const hasRead = targets.some((target) => target === 'list' || target.startsWith('get '))
+      return {
+        ...rest,
+        ...(hasRead && read !== undefined ? { read } : {}),
+        ...(sizes.length > 0 && scale !== undefined
+          ? { scale: { maxReplicas: Math.min(scale.maxReplicas, Math.max(...sizes)) } }
+          : {}),
+      }
+    },
+    use({ read, scale, selector = {} }, { plugin, instance, onUse }) {
       const wanted = Object.entries(selector)
       const isGranted = (app: AppView) => wanted.every(([label, value]) => app.labels[label] === value)
       const granted = () => deps.views().filter(isGranted)
@@ -39,17 +50,20 @@ export function createAppsCapability(deps: {
           },
           get(args) {
             const [name] = readName(args)
+            onUse?.('get', `get ${name}`, read === true)
             requireRead()
             return granted().find((app) => app.name === name) ?? null
           },
           async scale(args) {
             const [name, replicas, reason] = readScale(args)
+            // One that does not exist and one that is not granted answer alike: names of others do not leak.
+            const isKnown = granted().some((app) => app.name === name)
+            const isGranted = scale !== undefined && replicas <= scale.maxReplicas && isKnown
+            onUse?.('scale', `scale ${name} to ${replicas}`, isGranted)
             if (scale === undefined) throw denied('scaling apps is not granted ("scale": { "maxReplicas": … })')
             if (replicas > scale.maxReplicas)
               throw denied(`${replicas} replicas are more than the granted ${scale.maxReplicas}`)
-            // One that does not exist and one that is not granted answer alike: names of others do not leak.
-            if (!granted().some((app) => app.name === name))
-              throw denied(`there is no granted app "${name.slice(0, 64)}"`)
+            if (!isKnown) throw denied(`there is no granted app "${name.slice(0, 64)}"`)
             await deps.scale(name, replicas, reason, { plugin, instance })
           },
         },

@@ -20,8 +20,11 @@ export interface Caller {
    * capability trace. Set by the table, which counts operations that tell nothing under their own name.
    */
   readonly onUse?: (operation: string, target: string, isAllowed: boolean) => void
-  /** Calls the guest's function behind a timer; resolves when it is done, whether it failed or not. */
-  readonly fire?: (timerId: string) => Promise<void>
+  /**
+   * Calls the guest's function behind a timer; resolves when it is done, whether it failed or not. `eventDepth` is that of
+   * the call that made the timer.
+   */
+  readonly fire?: (timerId: string, eventDepth?: number) => Promise<void>
 }
 
 export type GrantOf<K extends CapabilityKind> = Extract<CapabilityRecord, { kind: K }>

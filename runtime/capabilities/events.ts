@@ -5,12 +5,14 @@ import { OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Capability } from './capability.ts'
-import { matchesName, overlaps, patternProblems } from './name-pattern.ts'
+import { matchesName, narrowNames, overlaps, patternProblems, targetsOf } from './name-pattern.ts'
 import { createBucket } from './rate.ts'
 
 const perSecond = 10
 const dataBytes = 16 * 1024
 const looked = 1_000
+/** An event that answers an event that answers an event …: so many, and no more. */
+const deepest = 8
 
 const readEmit = argumentsOf(
   'events.emit',
@@ -43,14 +45,30 @@ export function createEventsCapability(deps: {
       const empty = emit.length + subscribe.length === 0 ? ['neither emit nor subscribe is given'] : []
       return [...patternProblems('emit', emit), ...patternProblems('subscribe', subscribe), ...reserved, ...empty]
     },
+    narrow({ emit, subscribe, ...rest }, targets) {
+      const used = narrowNames(emit, targetsOf('emit', targets))
+      return {
+        ...rest,
+        ...(used === undefined ? {} : { emit: [...used] }),
+        // Which of the granted types came up is not the plugin's doing.
+        ...(subscribe === undefined || !targets.includes('recent') ? {} : { subscribe }),
+      }
+    },
     use({ emit = [], subscribe = [] }, caller) {
       const bucket = createBucket(perSecond, 1_000, clock)
       return {
         operations: {
-          async emit(args) {
+          async emit(args, { eventDepth = 0 }) {
             const [type, data, app] = readEmit(args)
-            if (!matchesName(emit, type)) throw denied(`the type ${type} is not granted`, emit)
-            if (JSON.stringify(data).length > dataBytes)
+            const isGranted = matchesName(emit, type)
+            caller.onUse?.('emit', `emit ${type}`, isGranted)
+            if (!isGranted) throw denied(`the type ${type} is not granted`, emit)
+            if (eventDepth >= deepest)
+              throw new OrchestryError(
+                'ORC_CAPABILITY_LIMIT',
+                `ctx.events: ${deepest} events of plugins led to this call, one to the other; such a chain goes no further`,
+              )
+            if (Buffer.byteLength(JSON.stringify(data)) > dataBytes)
               throw new OrchestryError(
                 'ORC_CAPABILITY_LIMIT',
                 `ctx.events: the data is larger than ${dataBytes / 1024} KB`,
@@ -58,7 +76,7 @@ export function createEventsCapability(deps: {
             if (!bucket.take())
               throw new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.events: more than ${perSecond} events a second`)
             const source = `plugin:${caller.plugin}/${caller.instance}`
-            await events.append([{ type, data, source, ...(app === null ? {} : { app }) }])
+            await events.append([{ type, data, source, depth: eventDepth + 1, ...(app === null ? {} : { app }) }])
           },
           async recent(args) {
             const limit = readRecent(args)[0] ?? 50

@@ -9,6 +9,7 @@ const defaults = { quotaKb: 256, maxValueKb: 64 }
 const keyBytes = 256
 const keysKept = 10_000
 const listed = 1_000
+const forgottenAtOnce = 1_000
 
 type KvStore = Pick<Store, 'get' | 'list' | 'write'>
 
@@ -30,6 +31,25 @@ export function createKvCapability(deps: { store: KvStore }): Capability<'kv'> {
     check(grant) {
       const { quotaKb = defaults.quotaKb, maxValueKb = Math.min(defaults.maxValueKb, quotaKb) } = grant
       return maxValueKb > quotaKb ? [`maxValueKb is ${maxValueKb}, more than the whole quota of ${quotaKb} KB`] : []
+    },
+    // Twice what was ever kept: a map that is exactly full takes nothing more.
+    narrow(grant, targets) {
+      const used = targets.flatMap((target) => {
+        const [, kept, value] = /^up to (\d+) KB, values up to (\d+) KB$/.exec(target) ?? []
+        return kept === undefined ? [] : [{ kept: Number(kept), value: Number(value) }]
+      })
+      const { quotaKb = defaults.quotaKb, maxValueKb = defaults.maxValueKb } = grant
+      const most = Math.min(quotaKb, 2 * Math.max(1, ...used.map(({ kept }) => kept)))
+      const largest = Math.min(maxValueKb, most, 2 * Math.max(1, ...used.map(({ value }) => value)))
+      return most === quotaKb && largest === maxValueKb ? undefined : { ...grant, quotaKb: most, maxValueKb: largest }
+    },
+    async forget(plugin) {
+      for (const name of shelves.keys()) if ((JSON.parse(name) as string[])[0] === plugin) shelves.delete(name)
+      for (;;) {
+        const page = await deps.store.list({ prefix: ['kv', plugin], limit: forgottenAtOnce })
+        if (page.length === 0) return
+        await deps.store.write(page.map(({ key }) => ({ delete: key })))
+      }
     },
     use(grant, caller) {
       const name = JSON.stringify([caller.plugin, caller.instance])
@@ -93,6 +113,7 @@ function operationsOf(grant: GrantOf<'kv'>, caller: Caller, store: KvStore, shel
         await store.write([{ put: storeKey(key), value }])
         own.sizes.set(key, size)
         own.bytes = bytes
+        caller.onUse?.('put', `up to ${roundedKb(bytes)} KB, values up to ${roundedKb(size)} KB`, true)
       })
     },
 
@@ -118,6 +139,9 @@ function operationsOf(grant: GrantOf<'kv'>, caller: Caller, store: KvStore, shel
     },
   }
 }
+
+/** A power of two, so that a trace stays short. */
+const roundedKb = (bytes: number) => 2 ** Math.ceil(Math.log2(Math.max(1, bytes / 1024)))
 
 const limit = (why: string) => new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.kv: ${why}. Nothing was written.`)
 const sizeOf = (key: string, value: unknown) => Buffer.byteLength(key) + Buffer.byteLength(JSON.stringify(value) ?? '')

@@ -6,7 +6,7 @@ import { OrchestryError } from '../errors.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Capability } from './capability.ts'
-import { matchesName, overlaps, patternProblems } from './name-pattern.ts'
+import { matchesName, narrowNames, overlaps, patternProblems, targetsOf } from './name-pattern.ts'
 
 const defaultSeries = 100
 /** A series that was not written for so long makes room for another. */
@@ -38,6 +38,18 @@ export function createMetricsCapability(deps: {
 
   return {
     kind: 'metrics',
+    forget: (plugin) => void seriesOf.delete(plugin),
+    narrow({ read, emit, ...rest }, targets) {
+      const [names, own] = [
+        narrowNames(read, targetsOf('read', targets)),
+        narrowNames(emit, targetsOf('emit', targets)),
+      ]
+      return {
+        ...rest,
+        ...(names === undefined ? {} : { read: [...names] }),
+        ...(own === undefined ? {} : { emit: [...own] }),
+      }
+    },
     check({ read = [], emit = [] }) {
       const reserved = emit.flatMap((pattern) => {
         const core = deps.coreMetrics.find((name) => overlaps(name, pattern))
@@ -53,7 +65,9 @@ export function createMetricsCapability(deps: {
       function admit(sample: Sample, nowMs: number): Sample {
         const { app, metric, value } = sample
         const labels = redactData(sample.labels ?? {})
-        if (!matchesName(emit, metric)) throw denied(`writing ${metric} is not granted`, emit)
+        const isGranted = matchesName(emit, metric)
+        caller.onUse?.('emit', `emit ${metric}`, isGranted)
+        if (!isGranted) throw denied(`writing ${metric} is not granted`, emit)
         if (!deps.hasApp(app)) throw denied(`there is no app "${app.slice(0, 64)}"`, emit)
         const pairs = Object.entries(labels)
         if (pairs.length > mostLabels || pairs.some(([key, text]) => key.length + text.length > labelLength))
@@ -74,6 +88,7 @@ export function createMetricsCapability(deps: {
         operations: {
           read(args) {
             const [app, names, windowSeconds] = readRead(args)
+            for (const name of names) caller.onUse?.('read', `read ${name}`, matchesName(read, name))
             const refused = names.find((name) => !matchesName(read, name))
             if (refused !== undefined) throw denied(`reading ${refused} is not granted`, read)
             const windows = metrics.snapshot(app, windowSeconds ?? 60, clock.now())

@@ -10,6 +10,24 @@ export function overlaps(a: string, b: string): boolean {
   return matchesName([a], b) || matchesName([b], a)
 }
 
+/** More names than this are no narrower a list than the patterns they stand for. */
+const mostNames = 64
+
+/** The names that were used instead of the patterns that allowed them; nothing where none was. */
+export function narrowNames(
+  patterns: readonly string[] | undefined,
+  used: readonly string[],
+): readonly string[] | undefined {
+  const names = [...new Set(used)].filter((name) => matchesName(patterns ?? [], name)).sort()
+  if (names.length === 0) return undefined
+  return names.length > mostNames ? patterns : names
+}
+
+/** Of targets that begin with a word (`emit acme.jobDone`), what follows it. */
+export function targetsOf(word: string, targets: readonly string[]): string[] {
+  return targets.flatMap((target) => (target.startsWith(`${word} `) ? [target.slice(word.length + 1)] : []))
+}
+
 /** What is wrong with a pattern as such; empty when nothing is. */
 export function patternProblems(field: string, patterns: readonly string[]): string[] {
   return patterns.flatMap((pattern) =>

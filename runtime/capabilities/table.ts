@@ -14,6 +14,8 @@ import type {
   Operation,
   Violation,
 } from './capability.ts'
+import { combinationProblems } from './combinations.ts'
+import { realPathOf } from './files-roots.ts'
 import { createTrace, isInexact, type Trace } from './trace.ts'
 
 /** A refusal of what is not granted, as against a failure of what is. */
@@ -41,7 +43,7 @@ export function createCapabilities(
   return {
     kinds: list.map((capability) => capability.kind),
     check: (grant) => require(grant.kind).check?.(grant) ?? [],
-    checkTogether: () => [],
+    checkTogether: (grants) => combinationProblems(grants, realPathOf),
     pin: async (grant) => (await require(grant.kind).pin?.(grant)) ?? grant,
     // Where not every target is known whole, nothing can be said about what would have been enough.
     narrow: (grant, targets) =>

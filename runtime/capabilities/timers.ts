@@ -16,13 +16,23 @@ export function createTimersCapability(deps: { clock: Clock }): Capability<'time
   const { clock } = deps
   return {
     kind: 'timers',
+    narrow(grant, targets) {
+      const used = targets.flatMap((target) => {
+        const [, ms, running] = /^(\d+) ms, (\d+) running$/.exec(target) ?? []
+        return ms === undefined ? [] : [{ ms: Number(ms), running: Number(running) }]
+      })
+      if (used.length === 0) return undefined
+      const minMs = Math.max(grant.minMs ?? floorMs, Math.min(...used.map(({ ms }) => ms)))
+      const max = Math.min(grant.max ?? mostTimers, Math.max(...used.map(({ running }) => running)))
+      return { ...grant, ...(minMs > floorMs ? { minMs } : {}), ...(max < mostTimers ? { max } : {}) }
+    },
     use(grant, caller) {
       const minMs = Math.max(grant.minMs ?? floorMs, floorMs)
       const max = Math.min(grant.max ?? mostTimers, mostTimers)
       const running = new Map<string, () => void>()
       let made = 0
 
-      function add(ms: number, isRepeating: boolean): string {
+      function add(ms: number, isRepeating: boolean, eventDepth: number | undefined): string {
         if (running.size >= max)
           throw new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.timers: ${max} timers are granted and running (max)`)
         if (ms < minMs)
@@ -30,6 +40,7 @@ export function createTimersCapability(deps: { clock: Clock }): Capability<'time
             'ORC_CAPABILITY_LIMIT',
             `ctx.timers: ${ms} ms is shorter than the granted ${minMs} ms`,
           )
+        caller.onUse?.(isRepeating ? 'every' : 'after', usedText(ms, running.size + 1), true)
         made += 1
         const id = `t${made}`
         const schedule = (delayMs: number) =>
@@ -40,7 +51,7 @@ export function createTimersCapability(deps: { clock: Clock }): Capability<'time
         const run = async () => {
           if (!isRepeating) running.delete(id)
           const startedMs = clock.monotonic()
-          await caller.fire?.(id).catch(() => {})
+          await caller.fire?.(id, eventDepth).catch(() => {})
           // A slow function delays its own next turn; it is never called while it still runs.
           if (isRepeating && running.has(id)) schedule(Math.max(floorMs, ms - (clock.monotonic() - startedMs)))
         }
@@ -55,8 +66,8 @@ export function createTimersCapability(deps: { clock: Clock }): Capability<'time
 
       return {
         operations: {
-          every: (args) => add(readDelay(args)[0], true),
-          after: (args) => add(readDelay(args)[0], false),
+          every: (args, { eventDepth }) => add(readDelay(args)[0], true, eventDepth),
+          after: (args, { eventDepth }) => add(readDelay(args)[0], false, eventDepth),
           cancel(args) {
             const [id] = readId(args)
             running.get(id)?.()
@@ -68,4 +79,10 @@ export function createTimersCapability(deps: { clock: Clock }): Capability<'time
       }
     },
   }
+}
+
+/** Rounded, so that a trace stays short: delays down to one digit, the number of timers up to a power of two. */
+function usedText(ms: number, running: number): string {
+  const digit = 10 ** Math.floor(Math.log10(ms))
+  return `${Math.floor(ms / digit) * digit} ms, ${2 ** Math.ceil(Math.log2(running))} running`
 }

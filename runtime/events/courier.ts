@@ -6,7 +6,7 @@ import type { HookFailure, Hooks } from '../hooks/hooks.ts'
 import { limits } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { Store, Write } from '../store/store.ts'
-import type { Events } from './events.ts'
+import type { Events, StoredEvent } from './events.ts'
 import { backoffMs, countsAgainstEvent, longestRestMs, maxAttempts, wants } from './retry.ts'
 
 /** An event set aside because its handler kept failing on it. */
@@ -97,11 +97,13 @@ export function createCourier(deps: CourierDeps): Courier {
   }
 
   /** Again and again until the handler took it, it failed too often, or the courier stops. */
-  async function deliver(event: OrchestryEvent): Promise<'done' | 'stopped' | Omit<DeadLetter, 'event'>> {
+  async function deliver(event: StoredEvent): Promise<'done' | 'stopped' | Omit<DeadLetter, 'event'>> {
     let attempts = 0
     let failures = 0
     while (!stopping.signal.aborted) {
-      const answer = await hooks.broadcast('eventHandler', 'handle', instance, event)
+      const { depth, ...told } = event
+      const scope = depth === undefined ? {} : { eventDepth: depth }
+      const answer = await hooks.broadcast('eventHandler', 'handle', instance, told, scope)
       if (answer.ok) return 'done'
       const { failure } = answer
       const hasTried = countsAgainstEvent(failure.code)

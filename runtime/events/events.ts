@@ -1,7 +1,9 @@
 /** The port of what has happened: append-only, numbered, durable before it is heard. */
 import type { OrchestryEvent } from '@orchestry/sdk'
 
-export type NewEvent = Omit<OrchestryEvent, 'id' | 'atMs' | 'source'> & { readonly source?: string }
+export type NewEvent = Omit<StoredEvent, 'id' | 'atMs' | 'source'> & { readonly source?: string }
+/** `depth`: of an event of a plugin, how many events of plugins led to it, one to the other, itself included. */
+export type StoredEvent = OrchestryEvent & { readonly depth?: number }
 
 /** All event types of the runtime itself. Plugins add their own under their own prefix. */
 export const eventTypes = [
@@ -59,7 +61,7 @@ export interface Events {
   /** For callers that go on without waiting; kept in order with `append`, and logged if the store refuses it. */
   emit(event: NewEvent): void
   /** Without `after` the newest, with it the oldest after that id; always returned oldest first. */
-  list(query: EventQuery): Promise<OrchestryEvent[]>
+  list(query: EventQuery): Promise<StoredEvent[]>
   subscribe(listener: (event: OrchestryEvent) => void): () => void
   /** Resolves when everything emitted so far is on disk. */
   flush(): Promise<void>

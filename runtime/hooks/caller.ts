@@ -109,6 +109,7 @@ export function createCaller(deps: {
       per,
       timeoutMs,
       endpoints,
+      eventDepth: scope.eventDepth,
       ...(apps === undefined ? {} : { apps }),
     })
     const table = hookTable[kind].functions as Record<string, { per: 'item' | 'call' }>

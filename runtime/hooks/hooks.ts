@@ -31,6 +31,8 @@ export interface CallScope {
   /** App instances handed to this call: what `addresses: ["instances"]` may reach. */
   readonly endpoints?: Iterable<{ host: string; port: number }>
   readonly timeoutMs?: number
+  /** See `Invocation.eventDepth`. */
+  readonly eventDepth?: number
 }
 
 export interface Hooks {

@@ -60,9 +60,15 @@ export function createStarter(deps: {
     const opened = Promise.withResolvers<SandboxInstance>()
     // A timer may be due while `activate` still runs.
     opened.promise.catch(() => {})
-    const fire = async (timerId: string) => {
+    const fire = async (timerId: string, eventDepth?: number) => {
       const instance = await opened.promise
-      const options = { hook: 'timers', function: 'fire', per: 'call', timeoutMs: limits.timeoutMs } as const
+      const options = {
+        hook: 'timers',
+        function: 'fire',
+        per: 'call',
+        timeoutMs: limits.timeoutMs,
+        eventDepth,
+      } as const
       const [answer] = await instance.call([JSON.stringify(timerId)], options)
       if (answer?.ok !== false) return
       const place = answer.line === undefined ? '' : ` (${blame(answer.line)})`

@@ -106,9 +106,9 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
         call,
         `${bodyBytes} bytes to hand over; ${limits.frameToGuestBytes} are the most for one call`,
       )
-    const { hook, function: fn, per, timeoutMs, apps, endpoints = new Set<string>() } = call
+    const { hook, function: fn, per, timeoutMs, apps, endpoints = new Set<string>(), eventDepth } = call
     const startedMs = clock.monotonic()
-    const state = createUnderWay({ hook, apps, endpoints, deadlineMs: startedMs + timeoutMs })
+    const state = createUnderWay({ hook, apps, endpoints, eventDepth, deadlineMs: startedMs + timeoutMs })
     const app = onlyOf(apps)
     const purpose = { instance: name, hook, ...(app === undefined ? {} : { app }) }
     let id = 0

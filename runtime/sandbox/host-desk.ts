@@ -23,7 +23,9 @@ export interface UnderWay extends Invocation {
   bytesOut: number
 }
 
-export function createUnderWay(call: Pick<UnderWay, 'hook' | 'apps' | 'endpoints' | 'deadlineMs'>): UnderWay {
+export function createUnderWay(
+  call: Pick<UnderWay, 'hook' | 'apps' | 'endpoints' | 'eventDepth' | 'deadlineMs'>,
+): UnderWay {
   return { ...call, isAwaiting: false, hostCalls: 0, sent: 0, received: 0, bytesIn: 0, bytesOut: 0 }
 }
 

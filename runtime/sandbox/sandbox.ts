@@ -21,6 +21,8 @@ export interface Invocation {
   /** `ip:port` of the app instances that were handed to this call. */
   readonly endpoints: ReadonlySet<string>
   readonly deadlineMs: number
+  /** Of a call that is about an event of a plugin: how many such events led to it, one to the other. */
+  readonly eventDepth?: number | undefined
 }
 
 export interface InstanceOptions {
@@ -50,6 +52,7 @@ export interface CallOptions {
   readonly per: 'item' | 'call'
   readonly timeoutMs: number
   readonly endpoints?: ReadonlySet<string>
+  readonly eventDepth?: number | undefined
   /**
    * For the accounting and for blame: the app of each item, in their order; of a single item also all apps that it is about.
    * '' stands for none.

@@ -31,8 +31,8 @@ test('an event under a granted name is stored with who said it', async () => {
   await call('events.emit', 'acme.queue.filled', { depth: 5 }, 'shop')
   await call('events.emit', 'queue.drained', {})
   assert.deepEqual(appended, [
-    { type: 'acme.queue.filled', data: { depth: 5 }, app: 'shop', source: 'plugin:@test/plugin/one' },
-    { type: 'queue.drained', data: {}, source: 'plugin:@test/plugin/one' },
+    { type: 'acme.queue.filled', data: { depth: 5 }, app: 'shop', depth: 1, source: 'plugin:@test/plugin/one' },
+    { type: 'queue.drained', data: {}, depth: 1, source: 'plugin:@test/plugin/one' },
   ])
 })
 
@@ -43,6 +43,17 @@ for (const type of ['app.scaled', 'acmeX.filled', 'queue.drained.twice', 'other.
     assert.deepEqual([appended.length, violations.length], [0, 1])
   })
 }
+
+test('EVT-01: an event that answers one of a plugin is one deeper, and a chain of eight goes no further', async () => {
+  const { callWith, appended } = make({ emit: ['acme.*'] })
+  await callWith({ eventDepth: 7 }, 'events.emit', 'acme.filled', {})
+  assert.equal(appended[0]?.depth, 8)
+  await assert.rejects(callWith({ eventDepth: 8 }, 'events.emit', 'acme.filled', {}), {
+    code: 'ORC_CAPABILITY_LIMIT',
+    message: /8 events of plugins led to this call/,
+  })
+  assert.equal(appended.length, 1)
+})
 
 for (const [what, args] of [
   ['a type without a noun', ['filled', {}]],

@@ -10,7 +10,7 @@ export interface GuestBound {
   call(operation: string, ...args: unknown[]): Promise<unknown>
   /** As in a hook call that was handed these `ip:port`. */
   callWith(
-    options: { endpoints?: Iterable<string>; timeoutMs?: number },
+    options: { endpoints?: Iterable<string>; timeoutMs?: number; eventDepth?: number },
     operation: string,
     ...args: unknown[]
   ): Promise<unknown>
@@ -23,8 +23,13 @@ export function bindAs(capability: AnyCapability, grant: CapabilityRecord, calle
     { plugin: '@test/plugin', instance: 'one', ...caller },
     (violation) => void violations.push(violation),
   )
-  const callWith: GuestBound['callWith'] = async ({ endpoints = [], timeoutMs = 5_000 }, operation, ...args) => {
-    const invocation = { hook: 'test', endpoints: new Set(endpoints), deadlineMs: performance.now() + timeoutMs }
+  const callWith: GuestBound['callWith'] = async (
+    { endpoints = [], timeoutMs = 5_000, eventDepth },
+    operation,
+    ...args
+  ) => {
+    const deadlineMs = performance.now() + timeoutMs
+    const invocation = { hook: 'test', endpoints: new Set(endpoints), deadlineMs, eventDepth }
     return JSON.parse(await bound.onHostCall(operation, JSON.stringify(args), invocation)) as unknown
   }
   return { bound, violations, callWith, call: (operation, ...args) => callWith({}, operation, ...args) }
