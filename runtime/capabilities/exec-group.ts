@@ -10,21 +10,29 @@ export function killGroup(leader: number): void {
 }
 
 /**
+ * Which processes are looked at. Those with a higher number than the leader are all that it can have started, until the
+ * numbers begin anew; there are few of them, and all of a large machine take a fifth of a second.
+ */
+export type Search = 'all' | 'newer'
+
+/**
  * Ends the group and what left it: descendants that are still tied to their parents, processes of the command's session, and
  * whoever stands in its scratch directory. What cut all three ties is not found; its bound on processor time ends it.
  */
-export async function killFamily(leader: number, isLeaderAlive: boolean, scratch: string): Promise<void> {
+export async function killFamily(leader: number, isLeaderAlive: boolean, scratch: string, search: Search) {
   // Looked for first: who has lost the leader can no longer be traced back to it.
-  let found = await familyOf(leader, isLeaderAlive, scratch)
+  let found = await familyOf(leader, isLeaderAlive, scratch, search)
   killGroup(leader)
   for (let round = 0; found.length > 0 && round < roundsMost; round += 1) {
     for (const pid of found) kill(pid)
-    found = await familyOf(leader, false, scratch)
+    found = await familyOf(leader, false, scratch, search)
   }
 }
 
-async function familyOf(leader: number, isLeaderAlive: boolean, scratch: string): Promise<number[]> {
-  const entries = (await readdir('/proc').catch(() => [])).filter((entry) => /^\d+$/.test(entry))
+async function familyOf(leader: number, isLeaderAlive: boolean, scratch: string, search: Search): Promise<number[]> {
+  const entries = (await readdir('/proc').catch(() => [])).filter(
+    (entry) => /^\d+$/.test(entry) && (search === 'all' || Number(entry) > leader),
+  )
   const rows = await Promise.all(
     entries.map(async (entry) => {
       const [stat, cwd] = await Promise.all([

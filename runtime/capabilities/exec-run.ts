@@ -47,7 +47,7 @@ export function startCommand(
   async function endAll(): Promise<void> {
     if (isOver || child.pid === undefined) return
     isOver = true
-    await killFamily(child.pid, exit === undefined, scratch)
+    await killFamily(child.pid, exit === undefined, scratch, 'all')
     // Whoever still holds the pipes was out of reach; it shall not hold us as well.
     clock.after(lingerMs, finish)
   }
@@ -77,7 +77,9 @@ export function startCommand(
   child.once('close', finish)
 
   const result = outcome.promise
-    .then((done) => {
+    .then(async (done) => {
+      // Also what let go of the outputs and stayed.
+      if (child.pid !== undefined && !isOver) await killFamily(child.pid, false, scratch, 'newer')
       if (wasNotStarted(done.code, done.stderr)) throw notStarted(name, 'it could not be executed')
       if (!isLate) return done
       const why = `${name} had not ended after ${Math.round(bounds.timeoutMs)} ms and was killed, with all that it had started`
