@@ -10,6 +10,7 @@ import {
 import type { AppView, Metrics, OrchestryEvent, Sample, Upstream } from './model.ts'
 import { coded } from './testing-coded.ts'
 import { type GrpcFixtures, grpcOf, type RedisFixtures, redisOf } from './testing-servers.ts'
+import { type StreamFixtures, streamOf } from './testing-streams.ts'
 
 /** What one URL answers; what is left out is a 200 with an empty body. An `Error` is a failed connection. */
 export type NetFixture = Partial<NetResponse> | Error
@@ -40,6 +41,8 @@ export interface Grants {
   readonly secrets?: Readonly<Record<string, string>>
   /** `true`, or the values of the secrets that `hmac` may use as keys. */
   readonly crypto?: true | Readonly<Record<string, string>>
+  readonly tcp?: StreamFixtures
+  readonly unix?: StreamFixtures
   readonly redis?: RedisFixtures
   readonly grpc?: GrpcFixtures
 }
@@ -114,6 +117,8 @@ function bindingsOf(grants: Grants, clock: TestClock, recorded: Recorded): Parti
     ...(grants.metrics && { metrics: metricsOf(grants.metrics, recorded) }),
     ...(grants.proxy && { proxy: proxyOf(grants.proxy, recorded) }),
     ...(grants.secrets && { secrets: secretsOf(grants.secrets) }),
+    ...(grants.tcp && { tcp: streamOf('tcp', grants.tcp) }),
+    ...(grants.unix && { unix: streamOf('unix', grants.unix) }),
     ...(grants.redis && { redis: redisOf(grants.redis) }),
     ...(grants.grpc && { grpc: grpcOf(grants.grpc) }),
     ...(grants.crypto && { crypto: cryptoOf(grants.crypto === true ? {} : grants.crypto) }),

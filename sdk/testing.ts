@@ -41,6 +41,7 @@ export { type ScalerCase, scalerInput } from './testing-case.ts'
 export { checkConfig, type FailureCode, type Outcome, PluginFailure } from './testing-check.ts'
 export type { Grants, NetFixture, NetFixtures, Recorded } from './testing-context.ts'
 export type { GrpcFixture, GrpcFixtures, RedisFixture, RedisFixtures } from './testing-servers.ts'
+export type { StreamFixture, StreamFixtures } from './testing-streams.ts'
 
 export interface HarnessOptions {
   /** As an operator would write it; defaults are filled in from the schema. */

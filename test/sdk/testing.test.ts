@@ -248,6 +248,28 @@ describe('ctx', () => {
       assert.equal(await ctx.redis.command('GET', 'a'), 'GET a')
     })
   })
+  it('answers what is sent to sockets from fixtures, whole or piece by piece, and refuses the rest', async () => {
+    const unix = { '/run/a.sock': 'up 3\n', '/run/b.sock': new Error('refused') }
+    const tcp = ({ target, send = '' }: { target: string; send?: string }) =>
+      target === 'db.test:1' ? { data: `+${send}`, isEnd: send === 'QUIT' } : undefined
+    await play({ grants: { tcp, unix } }, async ({ ctx }) => {
+      const outcomes = await ctx.unix.exchangeAll(
+        ['/run/a.sock', '/run/b.sock', '/run/c.sock'].map((target) => ({ target, send: 'show\n' })),
+      )
+      assert.deepEqual(
+        outcomes.map((one) => (one.ok ? one.response.data : one.code)),
+        ['up 3\n', 'ORC_NET_UNREACHABLE', 'ORC_CAPABILITY_DENIED'],
+      )
+      assert.equal((await ctx.tcp.exchange({ target: 'db.test:1' })).data, '')
+      const connection = await ctx.tcp.open('db.test:1')
+      await ctx.tcp.write(connection, 'QU')
+      await ctx.tcp.write(connection, 'IT')
+      assert.deepEqual(await ctx.tcp.read(connection), { data: '+QUIT', isEnd: true })
+      await ctx.tcp.close(connection)
+      await assert.rejects(ctx.tcp.read(connection), { code: 'ORC_CAPABILITY_ARGUMENT' })
+      await assert.rejects(ctx.tcp.open('other.test:1'), { code: 'ORC_CAPABILITY_DENIED' })
+    })
+  })
   it('gives a binding the name that the manifest would', async () => {
     await play({ grants: { net: () => ({}) }, as: { slack: 'net' } }, async ({ ctx }) => {
       assert.deepEqual([ctx.has('slack'), ctx.has('net')], [true, false])
