@@ -27,8 +27,11 @@ export interface Usage {
 }
 
 type Sum = { -readonly [K in keyof Omit<InstanceUsage, 'heapMb'>]: number }
-/** `lastCall` tells the items of one call from those of the next. */
-type Row = Sum & { lastCall: number }
+interface Row {
+  readonly sum: Sum
+  /** Tells the items of one call from those of the next. */
+  lastCall: number
+}
 interface HookSums {
   readonly sum: Sum
   readonly apps: Map<string, Row>
@@ -68,7 +71,7 @@ export function createUsage(): Usage {
     const known = apps.get(app)
     if (known !== undefined) return known
     if (app !== '' && rowsCount >= limits.usageRows) return rowOf({ apps } as HookSums, '')
-    const row = { ...emptySum(), lastCall: 0 }
+    const row = { sum: emptySum(), lastCall: 0 }
     apps.set(app, row)
     rowsCount += 1
     return row
@@ -100,16 +103,16 @@ export function createUsage(): Usage {
         const row = rowOf(sums, apps[index] as string)
         const isFirst = row.lastCall !== callsCount
         row.lastCall = callsCount
-        if (isFirst) row.calls += 1
+        if (isFirst) row.sum.calls += 1
         // One answer for all of them is a fault to each.
-        if (isEach ? answers[index]?.ok === false : errors > 0 && isFirst) row.errors += 1
-        add(row, spent, share)
+        if (isEach ? answers[index]?.ok === false : errors > 0 && isFirst) row.sum.errors += 1
+        add(row.sum, spent, share)
       }
     },
     drop({ hook, apps }, count, isError) {
       const sums = sumsOf(hook)
       const errors = isError ? 1 : 0
-      const row = rowOf(sums, onlyOf(apps) ?? '')
+      const { sum: row } = rowOf(sums, onlyOf(apps) ?? '')
       for (const sum of [total, sums.sum, row]) {
         sum.drops += count
         sum.errors += errors
@@ -124,10 +127,7 @@ export function createUsage(): Usage {
     },
     total: () => ({ ...total, heapMb }),
     byHook: () => [...hooks].map(([hook, { sum }]) => ({ hook, ...sum })),
-    rows: () =>
-      [...hooks].flatMap(([hook, { apps }]) =>
-        [...apps].map(([app, { lastCall: _, ...sum }]) => ({ hook, app, ...sum })),
-      ),
+    rows: () => [...hooks].flatMap(([hook, { apps }]) => [...apps].map(([app, { sum }]) => ({ hook, app, ...sum }))),
   }
 }
 
