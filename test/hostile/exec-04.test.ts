@@ -6,7 +6,7 @@ import { processesNaming } from '../support/processes.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-const timeoutMs = 600
+const timeoutMs = 1_500
 /** Each is told a word of its own, by which its processes are found. */
 const loop = 'while :; do sleep 0.05; done'
 const stubborn: Readonly<Record<string, string>> = {
@@ -46,7 +46,6 @@ test('EXEC-04: whatever a command starts is gone when its time is over', {
     assert.equal(await answer, name.startsWith('leaves') ? 0 : 'ORC_CAPABILITY_LIMIT')
     assert.ok(goneMs < timeoutMs + 500, `${name}: ${goneMs} ms`)
   }
-  assert.deepEqual([])
 })
 
 test('EXEC-04: a flood of output is cut at what was granted, and ends the command', async (t) => {
