@@ -15,7 +15,11 @@ export interface Secrets {
   remove(name: string): Promise<void>
   /** The value itself: for what is sent in somebody's name, never for what is shown. Undefined where none can be had. */
   value(name: string): string | undefined
-  /** The text with every known secret value (also base64- or URL-encoded, or escaped for JSON) replaced by `***`. */
+  /**
+   * The text with every known secret value (also base64- or URL-encoded, or escaped for JSON) replaced by `***`. For what
+   * Orchestry and its plugins write; what an app prints of the secrets it was given is the app's own and stays as it is. A
+   * value that was taken apart first (split over two lines, reversed) is not found.
+   */
   redact(text: string): string
   /** JSON data with every text in it, names of fields too, redacted; the very same object where nothing was to be hidden. */
   redactData<T>(data: T): T

@@ -20,7 +20,10 @@ export const declare: Declare = (command, cli) => {
     // Refused below, because commander would repeat what is too much.
     .allowExcessArguments()
     .option('--file <path>', 'read the value from this file instead')
-    .addHelpText('after', '\nThe value is never an argument:\n  printf %s "$TOKEN" | orchestry secret set api-token')
+    .addHelpText(
+      'after',
+      '\nThe value is never an argument:\n  printf %s "$TOKEN" | orchestry secret set api-token\n\nOrchestry hides it in all that it and its plugins write. What an app prints of it, `orchestry logs` shows.',
+    )
     .action((name: string, options: Options & { file?: string }, { args }: Command) => {
       if (args.length > 1)
         throw usageError(
