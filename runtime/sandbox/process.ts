@@ -2,21 +2,15 @@
  * One sandbox process as the host sees it: a channel that carries frames, and a life that ends by SIGKILL. A frame that is
  * not in the protocol ends it too; nothing it writes can throw here.
  */
-import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import type { Duplex, Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { messageOf } from '../errors.ts'
 import { escapeControls, type Log } from '../log.ts'
+import { spawnConfined } from './confined-child.ts'
+import type { Confinement } from './confinement.ts'
 import { createFrameReader, encodeFrame } from './frame.ts'
+import { residentMb, usedCpuMs } from './process-table.ts'
 import { type FromGuest, maxFrameFromGuestBytes, maxHeaderBytes, parseFromGuest, type ToGuest } from './protocol.ts'
 import { createReadingBudget } from './reading-budget.ts'
-
-export interface ProcessProgram {
-  /** Path of the program and of the engine's binary: all it may read. */
-  readonly path: string
-  readonly addon: string
-}
 
 export interface Death {
   /** `violation`: it spoke out of protocol; `killed`: we ended it; `exited`: it ended by itself. */
@@ -25,6 +19,7 @@ export interface Death {
 }
 
 export interface SandboxProcess {
+  /** Of Node itself, once it is ready. */
   readonly pid: number
   readonly isJit: boolean
   readonly isDead: boolean
@@ -49,29 +44,10 @@ const readyMs = 10_000
 const leastBeatMs = 50
 const spareFrames = 100
 
-export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log: Log): SandboxProcess {
-  const flags = [
-    ...(isJit ? ['--enable-sharedarraybuffer-per-context'] : ['--jitless']),
-    ...(process.platform === 'linux' ? [] : ['--no-node-snapshot']),
-    '--no-warnings',
-    '--permission',
-    '--allow-addons',
-    `--allow-fs-read=${program.path}`,
-    `--allow-fs-read=${program.addon}`,
-    '--disable-proto=throw',
-    '--disable-sigusr1',
-    '--max-old-space-size=128',
-  ]
-  const child = spawn(process.execPath, [...flags, program.path, program.addon], {
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-    env: { TZ: 'UTC', LANG: 'C' },
-    cwd: '/',
-    // Its own group and session: one signal ends whatever it might have become.
-    detached: true,
-  })
-  const channel = child.stdio[3] as Duplex
+export function startSandboxProcess(confinement: Confinement, isJit: boolean, log: Log): SandboxProcess {
+  const child = spawnConfined(confinement.launch(isJit))
+  const { channel } = child
   const reader = createFrameReader({ maxFrameBytes: maxFrameFromGuestBytes, maxHeaderBytes })
-  const pid = child.pid ?? 0
   const budget = createReadingBudget(performance.now())
   let death: Death | undefined
   let isExited = false
@@ -93,12 +69,7 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
 
   const kill = (message: string, cause: Death['cause'] = 'killed') => {
     death ??= { cause, message }
-    if (isExited || pid === 0) return
-    try {
-      process.kill(-pid, 'SIGKILL')
-    } catch {
-      child.kill('SIGKILL')
-    }
+    if (!isExited) child.kill()
   }
 
   const collect = (stream: Readable) =>
@@ -107,8 +78,7 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
       // Nothing of ours writes that much; reading on would be work for us at the pace of whoever does.
       if (noise.length > maxStderrBytes) stream.destroy()
     })
-  collect(child.stdout as Readable)
-  collect(child.stderr as Readable)
+  child.outputs.forEach(collect)
 
   channel.on('data', (chunk: Buffer) => {
     if (death !== undefined) return
@@ -116,10 +86,10 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
     try {
       for (const frame of reader.push(chunk)) {
         if (isOver()) return
-        const message = parseFromGuest(frame.header)
+        const message = parseFromGuest(frame.header, frame.body)
         lastHeardMs = performance.now()
         countUnasked(message)
-        if (message.op === 'ready') becomeReady()
+        if (message.op === 'ready') void child.locate().then(becomeReady, becomeReady)
         else onMessage(message, frame.body)
       }
     } catch (thrown) {
@@ -145,34 +115,30 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
     if (unaskedFrames > allowed) throw new Error(`${unaskedFrames} frames that nobody asked for`)
   }
 
-  child.on('error', (error) => end(`it could not be started: ${error.message}`))
-  child.on('exit', (code, signal) => end(signal === null ? `exit code ${code}` : `signal ${signal}`))
+  child.onExit(end)
 
   function end(how: string): void {
     if (isExited) return
     isExited = true
     channel.destroy()
     const last = death ?? { cause: 'exited' as const, message: `the sandbox process ended by itself (${how})` }
-    if (noise !== '') log.debug({ pid, output: escapeControls(noise.slice(-2_000)) }, 'what a sandbox process wrote')
+    if (noise !== '')
+      log.debug({ pid: child.pid, output: escapeControls(noise.slice(-2_000)) }, 'what a sandbox process wrote')
     failToStart(new Error(last.message))
     onDeath(last)
     onDeath = () => {}
     onMessage = () => {}
   }
 
-  if (process.platform === 'linux' && pid !== 0) {
-    // When memory runs out, the kernel shall take plugins before anything else. It may be gone already.
-    writeFile(`/proc/${pid}/oom_score_adj`, '1000').catch(() => {})
-  }
   // The exit that usually follows says more than a broken channel does; only a process that stays is killed for it.
   const onBroken = () => setTimeout(() => kill('its channel broke', 'exited'), 100).unref()
   channel.on('error', onBroken)
   channel.on('close', onBroken)
-  // What serves nobody at the moment must not keep a finished host process alive.
-  child.unref()
 
   return {
-    pid,
+    get pid() {
+      return child.pid
+    },
     isJit,
     get isDead() {
       return death !== undefined || isExited
@@ -181,8 +147,8 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
       return lastHeardMs
     },
     ready,
-    memoryMb: () => residentMb(pid),
-    cpuMs: () => usedCpuMs(pid),
+    memoryMb: () => residentMb(child.pid),
+    cpuMs: () => usedCpuMs(child.pid),
     send(message, body = '') {
       if (death !== undefined || isExited) return
       sentFrames += 1
@@ -194,29 +160,5 @@ export function startSandboxProcess(program: ProcessProgram, isJit: boolean, log
       onDeath = listeners.onDeath
     },
     kill,
-  }
-}
-
-const pageMb = 4096 / (1024 * 1024)
-
-function residentMb(pid: number): number {
-  try {
-    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * pageMb
-  } catch {
-    return 0
-  }
-}
-
-/** The kernel counts in hundredths of a second for everybody who asks it, whatever it counts in itself. */
-const kernelTickMs = 10
-
-function usedCpuMs(pid: number): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // Its name stands in brackets and may hold anything; what follows the last bracket begins with the third field.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[11]) + Number(fields[12])) * kernelTickMs
-  } catch {
-    return 0
   }
 }

@@ -1,7 +1,8 @@
 /** Keeps one started process of each flavour waiting, so that a plugin whose process died is serving again in milliseconds. */
 import { OrchestryError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { type ProcessProgram, type SandboxProcess, startSandboxProcess } from './process.ts'
+import type { Confinement } from './confinement.ts'
+import { type SandboxProcess, startSandboxProcess } from './process.ts'
 
 export interface Spares {
   /** A process that can take work. Throws ORC_SANDBOX_UNAVAILABLE. */
@@ -9,26 +10,33 @@ export interface Spares {
   close(): void
 }
 
-export function createSpares(program: ProcessProgram, log: Log): Spares {
+export interface FillingSpares extends Spares {
+  /** Resolves when a first one is ready, rejects with what kept it from that. */
+  prepare(): Promise<void>
+}
+
+export function createSpares(confinement: Confinement, log: Log): FillingSpares {
   const waiting = new Map<boolean, SandboxProcess>()
   let isClosed = false
 
-  function prepare(isJit: boolean): void {
-    if (isClosed || waiting.has(isJit)) return
-    const process = startSandboxProcess(program, isJit, log)
+  function prepare(isJit: boolean): SandboxProcess | undefined {
+    if (isClosed || waiting.has(isJit)) return waiting.get(isJit)
+    const process = startSandboxProcess(confinement, isJit, log)
     waiting.set(isJit, process)
     process.own({
       onMessage: () => {},
       // A spare that dies is replaced when somebody needs one, not in a loop.
       onDeath: () => waiting.get(isJit) === process && waiting.delete(isJit),
     })
+    return process
   }
 
   return {
+    prepare: async () => prepare(false)?.ready,
     async take(isJit) {
       const spare = waiting.get(isJit)
       waiting.delete(isJit)
-      const process = spare !== undefined && !spare.isDead ? spare : startSandboxProcess(program, isJit, log)
+      const process = spare !== undefined && !spare.isDead ? spare : startSandboxProcess(confinement, isJit, log)
       try {
         await process.ready
       } catch (cause) {

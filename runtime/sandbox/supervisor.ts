@@ -1,37 +1,76 @@
 /** The sandbox as built on isolated-vm: one powerless process per plugin, a spare that waits, isolates inside. */
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
+import { messageOf, OrchestryError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { findEngineAddon } from './addon.ts'
+import { withOwnUser } from './confinement.ts'
+import { describeConfinement } from './description.ts'
+import { readMachine } from './machine.ts'
 import { createPluginSandbox } from './plugin-sandbox.ts'
 import { buildSandboxProgram } from './program.ts'
 import type { PluginSandbox, Sandbox, Tier } from './sandbox.ts'
-import { createSpares } from './spares.ts'
+import { createSpares, type Spares } from './spares.ts'
+import { stageForOthers } from './staging.ts'
+import { chooseTier, findTiers, type TierOption, type WantedTier } from './tiers.ts'
+import { createUserIds } from './user-ids.ts'
 
+/** @throws ORC_SANDBOX_UNAVAILABLE when the tier that was asked for cannot be had, saying why. */
 export async function createSandbox(deps: {
   dataDir: string
-  tier?: 'best' | '3' | '2' | '1' | '0'
+  /** Default: the strictest that this machine has. */
+  tier?: WantedTier
   floor?: Tier
   clock: Clock
   log: Log
 }): Promise<Sandbox> {
-  const { dataDir, clock, log } = deps
+  const { dataDir, clock, log, tier: wanted = 'best' } = deps
   const addon = findEngineAddon()
-  const path = await buildSandboxProgram(join(dataDir, 'sandbox'))
-  const spares = createSpares({ path, addon: addon.path }, log)
+  const program = { path: await buildSandboxProgram(join(dataDir, 'sandbox')), addon: addon.path }
+  const machine = readMachine()
+  const nextUid = createUserIds()
+  const found = await findTiers(machine, program, nextUid)
+  let undoStaging = async () => {}
+  const { tier, spares, tiers } = await begin(found)
   const loaded = new Set<PluginSandbox>()
+
+  /** A tier is had when a process of ours is ready in it; that one is then the first spare. */
+  async function begin(
+    options: readonly TierOption[],
+  ): Promise<{ tier: Tier; spares: Spares; tiers: readonly TierOption[] }> {
+    let chosen = chooseTier(wanted, options)
+    if (chosen.tier === 2 && nextUid !== undefined) {
+      const staged = await stageForOthers(program)
+      undoStaging = staged.remove
+      chosen = withOwnUser(machine, staged.program, nextUid)
+    }
+    const spares = createSpares(chosen, log)
+    try {
+      await spares.prepare()
+      return { tier: chosen.tier, spares, tiers: options }
+    } catch (thrown) {
+      spares.close()
+      await undoStaging()
+      if (chosen.tier === 0)
+        throw new OrchestryError('ORC_SANDBOX_UNAVAILABLE', 'No sandbox process could be started.', { cause: thrown })
+      const why = `a sandbox process did not become ready in it (${messageOf(thrown)})`
+      log.warn({ tier: chosen.tier, why }, 'a tier of the sandbox does not work here')
+      return begin(options.map((option) => (option.tier === chosen.tier ? { tier: chosen.tier, why } : option)))
+    }
+  }
 
   return {
     description: {
       engine: `isolated-vm ${addon.version}`,
-      isolation:
-        'one process per plugin: empty environment, no files, own process group, Node permission model, no JIT unless granted',
       node: process.versions.node,
-      tier: 0,
+      tier,
       floor: deps.floor ?? 1,
-      holds: [],
-      lacks: [],
-      tiers: [],
+      ...describeConfinement(tier, machine, 'control groups are not used'),
+      tiers: tiers.map(({ tier, why }) => ({
+        tier,
+        isAvailable: why === undefined,
+        ...(why === undefined ? {} : { why }),
+      })),
     },
     async load(bundle, limits) {
       const sandbox = await createPluginSandbox({ bundle, limits, spares, clock, log })
@@ -42,6 +81,7 @@ export async function createSandbox(deps: {
     async close() {
       spares.close()
       await Promise.allSettled([...loaded].map((sandbox) => sandbox.close()))
+      await undoStaging()
     },
   }
 }
