@@ -9,6 +9,7 @@ import {
 } from './capabilities.ts'
 import type { AppView, Metrics, OrchestryEvent, Sample, Upstream } from './model.ts'
 import { coded } from './testing-coded.ts'
+import { type ExecFixtures, execOf, type FilesFixtures, filesOf, type RanCommand } from './testing-machine.ts'
 import { type GrpcFixtures, grpcOf, type RedisFixtures, redisOf } from './testing-servers.ts'
 import { type StreamFixtures, streamOf } from './testing-streams.ts'
 
@@ -45,6 +46,8 @@ export interface Grants {
   readonly unix?: StreamFixtures
   readonly redis?: RedisFixtures
   readonly grpc?: GrpcFixtures
+  readonly files?: FilesFixtures
+  readonly exec?: ExecFixtures
 }
 
 /** What the plugin did, in order. */
@@ -56,6 +59,9 @@ export interface Recorded {
   readonly samples: Sample[]
   readonly scaled: { app: string; replicas: number; reason: string }[]
   readonly upstreams: Map<string, Upstream>
+  /** What lies there, by `root:path`. What is not UTF-8 is base64 behind `base64:`. */
+  readonly files: Map<string, string>
+  readonly commands: RanCommand[]
 }
 
 export interface TestClock {
@@ -121,6 +127,8 @@ function bindingsOf(grants: Grants, clock: TestClock, recorded: Recorded): Parti
     ...(grants.unix && { unix: streamOf('unix', grants.unix) }),
     ...(grants.redis && { redis: redisOf(grants.redis) }),
     ...(grants.grpc && { grpc: grpcOf(grants.grpc) }),
+    ...(grants.files && { files: filesOf(grants.files, recorded.files, clock.now) }),
+    ...(grants.exec && { exec: execOf(grants.exec, recorded.commands) }),
     ...(grants.crypto && { crypto: cryptoOf(grants.crypto === true ? {} : grants.crypto) }),
   }
 }

@@ -40,6 +40,7 @@ import { createContext, type Grants, type Recorded } from './testing-context.ts'
 export { type ScalerCase, scalerInput } from './testing-case.ts'
 export { checkConfig, type FailureCode, type Outcome, PluginFailure } from './testing-check.ts'
 export type { Grants, NetFixture, NetFixtures, Recorded } from './testing-context.ts'
+export type { ExecFixture, ExecFixtures, FilesFixtures, RanCommand } from './testing-machine.ts'
 export type { GrpcFixture, GrpcFixtures, RedisFixture, RedisFixtures } from './testing-servers.ts'
 export type { StreamFixture, StreamFixtures } from './testing-streams.ts'
 
@@ -112,6 +113,8 @@ export function createHarness<S extends TSchema>(
     samples: [],
     scaled: [],
     upstreams: new Map(),
+    files: new Map(),
+    commands: [],
   }
   const ctx = createContext({ grants, as, instance, clock, recorded })
   const tools = { config: deepFreeze(config), ctx, hold }
