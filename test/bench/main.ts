@@ -34,6 +34,7 @@ const names = [
   'tiers',
   'recovery',
   'unstoppable',
+  'hostile',
   'load-step',
   'replica-kill',
   'health-checks',

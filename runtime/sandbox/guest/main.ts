@@ -50,16 +50,28 @@ function sayResult(id: number, json: string, instance?: string): void {
   say(message, fits(json) ? json : '[[0,"answered more than limits.outKb"]]')
 }
 
+/** Calls whose synchronous part has not ended; and those of them that were answered already. */
+const running = new Set<number>()
+const answeredEarly = new Set<number>()
+
 /** Work that wants exactly one answer; what goes wrong with the engine is told by kind. */
 function answer(id: number, work: Promise<unknown>, instance?: string): void {
+  running.add(id)
   work.then(
     (result) => {
+      if (answeredEarly.delete(id)) return
+      running.delete(id)
       if (typeof result === 'string') return sayResult(id, result, instance)
       // Nothing yet: the guest awaits something and will post its answer.
       accountOf(instance)?.spend(id)
       say({ op: 'pending', id })
     },
-    (thrown: unknown) => say({ op: 'result', id, failure: failureOf(thrown) }, ''),
+    (thrown: unknown) => {
+      const failure = failureOf(thrown)
+      running.delete(id)
+      if (answeredEarly.delete(id) && instance !== undefined) say({ op: 'lost', instance, failure })
+      else say({ op: 'result', id, failure }, '')
+    },
   )
 }
 
@@ -68,6 +80,7 @@ function onPost(
 ): (kind: string, call: number, request: number, operation: string, json: string) => boolean {
   return (kind, call, request, operation, json) => {
     if (kind === 'r') {
+      if (running.delete(call)) answeredEarly.add(call)
       sayResult(call, json, instance)
       return true
     }
