@@ -270,6 +270,8 @@ rule('there is a folder of tests for what is there, and for nothing else', () =>
     'scenarios',
     'browser',
     'bench',
+    'fuzz',
+    'soak',
     'release',
     'plugins-builtin',
     'plugins-examples',

@@ -31,17 +31,51 @@ export interface FrameReader {
   readonly pendingBytes: number
 }
 
-export function createFrameReader(options: { maxFrameBytes: number; maxHeaderBytes: number }): FrameReader {
-  let chunks: Buffer[] = []
-  let held = 0
+export interface FrameBounds {
+  readonly maxFrameBytes: number
+  readonly maxHeaderBytes: number
+  /** How long one frame may take to come in, where the other side cannot be trusted to end it. */
+  readonly maxFrameMs?: number
+}
 
-  /** Joins what is held only when a frame is complete: a large frame in many chunks is copied once. */
-  const peekLength = (): number | undefined => {
-    if (held < 4) return undefined
-    const first = chunks[0]
-    if (first === undefined) return undefined
-    if (first.length < 4) chunks = [Buffer.concat(chunks)]
-    return chunks[0]?.readUInt32BE(0)
+/** Of the time between two chunks no more is counted: longer ones are as likely our own, who did not read. */
+const countedGapMs = 100
+const nothing = Buffer.alloc(0)
+
+export function createFrameReader(bounds: FrameBounds, now: () => number = () => performance.now()): FrameReader {
+  const { maxFrameBytes, maxHeaderBytes, maxFrameMs = Number.POSITIVE_INFINITY } = bounds
+  /** The beginning of a frame, copied: a chunk that is kept would keep what it was cut from, and of a drip every byte. */
+  let store = nothing
+  let held = 0
+  let lastMs = 0
+  let frameMs = 0
+
+  /** Of the frame that `bytes` begin with; undefined when they are too few to say. */
+  function lengthOf(bytes: Buffer): number | undefined {
+    if (bytes.length < 4) return undefined
+    const length = bytes.readUInt32BE(0)
+    if (length > maxFrameBytes) throw new FrameError(`a frame of ${length} bytes, at most ${maxFrameBytes}`)
+    if (length < 4) throw new FrameError(`a frame of ${length} bytes, too short for its header`)
+    return length
+  }
+
+  function keep(bytes: Buffer, wholeBytes: number): void {
+    if (store.length < held + bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(held + bytes.length, wholeBytes))
+      store.copy(grown, 0, 0, held)
+      store = grown
+    }
+    bytes.copy(store, held)
+    held += bytes.length
+  }
+
+  function countTime(isSameFrame: boolean): void {
+    const nowMs = now()
+    frameMs = isSameFrame ? frameMs + Math.min(countedGapMs, nowMs - lastMs) : 0
+    lastMs = nowMs
+    if (frameMs > maxFrameMs) {
+      throw new FrameError(`a frame of which only ${held} bytes had come after ${Math.round(frameMs)} ms`)
+    }
   }
 
   return {
@@ -49,30 +83,36 @@ export function createFrameReader(options: { maxFrameBytes: number; maxHeaderByt
       return held
     },
     push(chunk) {
-      chunks.push(chunk)
-      held += chunk.length
+      const wasUnfinished = held > 0
+      if (wasUnfinished) keep(chunk, 0)
+      let bytes = wasUnfinished ? store.subarray(0, held) : chunk
       const frames: Frame[] = []
-      for (;;) {
-        const length = peekLength()
-        if (length === undefined) return frames
-        if (length > options.maxFrameBytes)
-          throw new FrameError(`a frame of ${length} bytes, at most ${options.maxFrameBytes}`)
-        if (length < 4) throw new FrameError(`a frame of ${length} bytes, too short for its header`)
-        if (held < 4 + length) return frames
-        const all = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
-        const headerBytes = all.readUInt32BE(4)
-        if (headerBytes > options.maxHeaderBytes || headerBytes > length - 4) {
-          throw new FrameError(`a header of ${headerBytes} bytes in a frame of ${length}`)
-        }
-        const bodyStart = prefixBytes + headerBytes
-        frames.push({
-          header: all.toString('utf8', prefixBytes, bodyStart),
-          body: all.toString('utf8', bodyStart, 4 + length),
-        })
-        const rest = all.subarray(4 + length)
-        chunks = rest.length > 0 ? [rest] : []
-        held = rest.length
+      let length = lengthOf(bytes)
+      while (length !== undefined && bytes.length >= 4 + length) {
+        frames.push(read(bytes, length))
+        bytes = bytes.subarray(4 + length)
+        length = lengthOf(bytes)
       }
+      const isSameFrame = wasUnfinished && frames.length === 0
+      if (!isSameFrame || (length !== undefined && store.length < 4 + length)) {
+        store = nothing
+        held = 0
+        if (bytes.length > 0) keep(bytes, length === undefined ? 0 : 4 + length)
+      }
+      if (held > 0) countTime(isSameFrame)
+      return frames
     },
+  }
+
+  function read(bytes: Buffer, length: number): Frame {
+    const headerBytes = bytes.readUInt32BE(4)
+    if (headerBytes > maxHeaderBytes || headerBytes > length - 4) {
+      throw new FrameError(`a header of ${headerBytes} bytes in a frame of ${length}`)
+    }
+    const bodyStart = prefixBytes + headerBytes
+    return {
+      header: bytes.toString('utf8', prefixBytes, bodyStart),
+      body: bytes.toString('utf8', bodyStart, 4 + length),
+    }
   }
 }

@@ -40,6 +40,8 @@ export interface SandboxProcess {
 const maxWaitingBytes = 16 * 1024 * 1024
 const maxStderrBytes = 64 * 1024
 const readyMs = 10_000
+/** Ours come in at once; one that drips in keeps itself from being heard, and us from knowing why. */
+const maxFrameMs = 2_000
 /** Frames that answer nothing: a beat every 100 ms, and one for each message of ours; so many more are no flood yet. */
 const leastBeatMs = 50
 const spareFrames = 100
@@ -47,7 +49,7 @@ const spareFrames = 100
 export function startSandboxProcess(confinement: Confinement, isJit: boolean, log: Log): SandboxProcess {
   const child = spawnConfined(confinement.launch(isJit))
   const { channel } = child
-  const reader = createFrameReader({ maxFrameBytes: maxFrameFromGuestBytes, maxHeaderBytes })
+  const reader = createFrameReader({ maxFrameBytes: maxFrameFromGuestBytes, maxHeaderBytes, maxFrameMs })
   const budget = createReadingBudget(performance.now())
   let death: Death | undefined
   let isExited = false

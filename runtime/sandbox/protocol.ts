@@ -99,10 +99,13 @@ export type FromGuest = Type.Static<typeof FromGuest>
 const checker = Compile(FromGuest)
 export const maxHeaderBytes = 16 * 1024
 
-/** @throws UntrustedJsonError for anything that is not exactly one of the messages above. */
-export function parseFromGuest(header: string): FromGuest {
+/** @throws UntrustedJsonError for anything that is not exactly one of the messages above, with a body only where one belongs. */
+export function parseFromGuest(header: string, body = ''): FromGuest {
   const message = parseUntrustedJson(header, 8)
   if (!checker.Check(message)) throw new UntrustedJsonError('a message that is not in the protocol')
+  if (body !== '' && message.op !== 'result' && message.op !== 'host') {
+    throw new UntrustedJsonError(`a message with a body that belongs to none (${message.op})`)
+  }
   return message
 }
 

@@ -43,6 +43,28 @@ describe('frames', () => {
     })
   }
 
+  test('are refused when one takes longer than it may, however small the steps, but not for pauses of ours', () => {
+    let nowMs = 0
+    const timed = () => createFrameReader({ ...bounds, maxFrameMs: 1_000 }, () => nowMs)
+    const drip = (reader: ReturnType<typeof timed>, gapMs: number, count: number) => {
+      reader.push(prefix(1024, 2))
+      for (let sent = 0; sent < count; sent += 1) {
+        nowMs += gapMs
+        reader.push(Buffer.alloc(1))
+      }
+    }
+    assert.throws(() => drip(timed(), 5, 500), /a frame of which only \d+ bytes had come after 100\d ms/)
+    assert.doesNotThrow(() => drip(timed(), 10_000, 10))
+    const reader = timed()
+    for (let turn = 0; turn < 100; turn += 1) {
+      const frame = encodeFrame('{}', 'x')
+      nowMs += 90
+      reader.push(frame.subarray(0, 5))
+      nowMs += 90
+      assert.equal(reader.push(Buffer.concat([frame.subarray(5), frame.subarray(0, 0)])).length, 1)
+    }
+  })
+
   test('are not held beyond the largest frame', () => {
     const reader = createFrameReader(bounds)
     reader.push(prefix(1024, 4).subarray(0, 4))
