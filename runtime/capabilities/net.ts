@@ -4,6 +4,7 @@ import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { codeOf, type ErrorCode, messageOf } from '../errors.ts'
 import { isGranted, kindOf } from './addresses.ts'
+import { createAnswerBudget } from './answer-budget.ts'
 import { argumentsOf } from './arguments.ts'
 import type { Capability } from './capability.ts'
 import { authProblems, type SecretOf } from './net-auth.ts'
@@ -92,10 +93,13 @@ export function createNetCapability(deps: {
           },
           async fetchAll(args, invocation) {
             const [requests] = readFetchAll(args)
+            const budget = createAnswerBudget('ctx.net')
             return await Promise.all(
               requests.map(async (request): Promise<NetOutcome> => {
                 try {
-                  return { ok: true, response: await send('fetchAll', request, invocation) }
+                  const response = await send('fetchAll', request, invocation)
+                  budget.take(response.body.length)
+                  return { ok: true, response }
                 } catch (thrown) {
                   const [code, message] = [codeOf(thrown), messageOf(thrown)]
                   if (refusals.has(code)) caller.onDenied?.('fetchAll', message)

@@ -5,6 +5,7 @@ import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { codeOf, type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
+import { createAnswerBudget } from './answer-budget.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Caller, CapabilityUse } from './capability.ts'
 import { type Connection, createConnection, timedOut, unreachable } from './connection.ts'
@@ -207,10 +208,13 @@ export function createStreamUse(deps: {
       exchange: (args, invocation) => exchange('exchange', readExchange(args)[0], invocation),
       async exchangeAll(args, invocation) {
         const [requests] = readExchangeAll(args)
+        const budget = createAnswerBudget(what)
         return await Promise.all(
           requests.map(async (request) => {
             try {
-              return { ok: true, response: await exchange('exchangeAll', request, invocation) }
+              const response = await exchange('exchangeAll', request, invocation)
+              budget.take(response.data.length)
+              return { ok: true, response }
             } catch (thrown) {
               const [code, message] = [codeOf(thrown), messageOf(thrown)]
               if (refusals.has(code)) caller.onDenied?.('exchangeAll', message)

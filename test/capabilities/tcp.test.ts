@@ -9,6 +9,7 @@ import { createTcpCapability } from '../../runtime/capabilities/tcp.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import type { Invocation } from '../../runtime/sandbox/sandbox.ts'
 import { bindAs } from '../support/bound.ts'
+import { openHostileGuest } from '../support/hostile-guest.ts'
 import { startStreamServer } from '../support/stream-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -190,6 +191,32 @@ test('exchangeAll asks many, 64 at once, each with its own outcome', async (t) =
   assert.ok(most <= 64 && most > 20, `${most}`)
   assert.equal(violations.length, 1)
   await rejects(call('tcp.exchangeAll', [...requests, { target }]), 'ORC_CAPABILITY_ARGUMENT')
+})
+
+test('answers that are too much together are refused one by one, from where there is no more room', async (t) => {
+  const server = await startStreamServer(t, (socket) => void socket.end(`${'x'.repeat(500_000)}!`))
+  const target = `127.0.0.1:${server.port}`
+  const { call } = bind(t, { targets: [target], maxReadKb: 1_024 })
+  const outcomes = (await call('tcp.exchangeAll', Array(20).fill({ target, until: '!' }))) as Outcome[]
+  assert.equal(outcomes.filter(({ ok }) => ok).length, 8)
+  assert.ok(outcomes.every((outcome) => outcome.ok || outcome.code === 'ORC_CAPABILITY_LIMIT'))
+})
+
+test('a sandboxed guest uses its connection over several crossings, and has lost it in the next hook call', async (t) => {
+  const server = await startStreamServer(t, echo)
+  const target = `127.0.0.1:${server.port}`
+  const guest = await openHostileGuest(t, {
+    capability: createTcpCapability({ clock: systemClock, ownListeners: () => [] }),
+    grant: { kind: 'tcp', why: 'test', targets: [target], addresses: ['loopback'] },
+    body: `
+      if (input.kept) return tell(() => ctx.tcp.read(input.kept))
+      const kept = await ctx.tcp.open(input.target)
+      await ctx.tcp.write(kept, 'ping\\n')
+      return [kept, (await ctx.tcp.read(kept, { until: '\\n' })).data]`,
+  })
+  const [kept, data] = (await guest.attack({ target })) as [string, string]
+  assert.equal(data, 'ping\n')
+  assert.equal(await guest.attack({ kept }), 'ORC_CAPABILITY_ARGUMENT')
 })
 
 /** [granted targets, target, whether it is granted] */
