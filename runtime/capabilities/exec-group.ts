@@ -4,9 +4,10 @@ import { isWithin } from './path-overlap.ts'
 
 const roundsMost = 5
 
-/** Ends every process of the group at once. */
+/** Ends every process of the group at once; while its leader has not been waited for, nobody else can have its number. */
 export function killGroup(leader: number): void {
-  kill(-leader)
+  // 0 and 1 mean our own group and every process there is.
+  if (leader > 1) kill(-leader)
 }
 
 /**
@@ -16,13 +17,13 @@ export function killGroup(leader: number): void {
 export type Search = 'all' | 'newer'
 
 /**
- * Ends the group and what left it: descendants that are still tied to their parents, processes of the command's session, and
+ * Ends the group, unless its leader ended before, and what left it: descendants that are still tied to their parents, processes of the command's session, and
  * whoever stands in its scratch directory. What cut all three ties is not found; its bound on processor time ends it.
  */
 export async function killFamily(leader: number, isLeaderAlive: boolean, scratch: string, search: Search) {
   // Looked for first: who has lost the leader can no longer be traced back to it.
   let found = await familyOf(leader, isLeaderAlive, scratch, search)
-  killGroup(leader)
+  if (isLeaderAlive) killGroup(leader)
   for (let round = 0; found.length > 0 && round < roundsMost; round += 1) {
     for (const pid of found) kill(pid)
     found = await familyOf(leader, false, scratch, search)

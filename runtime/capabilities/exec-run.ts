@@ -39,17 +39,21 @@ export function startCommand(
     ...commandUser(),
   }) as ChildProcessByStdio<null, Readable, Readable>
   const outcome = Promise.withResolvers<ExecResult>()
-  const output = collect(child, bounds.outputBytes, () => void endAll())
-  let isOver = false
+  child.once('error', (error) => outcome.reject(notStarted(name, messageOf(error))))
+  // Without a descriptor to spare there are no pipes, and the error above comes only after we have returned.
+  if ((child.stdout as Readable | null | undefined) == null) return { result: outcome.promise, end: () => {} }
+  const output = collect(child, bounds.outputBytes, () => end())
+  let ending: Promise<void> | undefined
   let isLate = false
   let exit: { code: number | null; signal: string | null } | undefined
 
-  async function endAll(): Promise<void> {
-    if (isOver || child.pid === undefined) return
-    isOver = true
-    await killFamily(child.pid, exit === undefined, scratch, 'all')
-    // Whoever still holds the pipes was out of reach; it shall not hold us as well.
-    clock.after(lingerMs, finish)
+  function end(): void {
+    const { pid } = child
+    if (pid === undefined) return
+    ending ??= killFamily(pid, exit === undefined, scratch, 'all').then(() => {
+      // Whoever still holds the pipes was out of reach; it shall not hold us as well.
+      clock.after(lingerMs, finish)
+    })
   }
   function finish(): void {
     child.stdout.destroy()
@@ -64,32 +68,32 @@ export function startCommand(
   }
   const stopTimer = clock.after(bounds.timeoutMs, () => {
     isLate = true
-    void endAll()
+    end()
   })
-  child.once('error', (error) => {
-    outcome.reject(notStarted(name, messageOf(error)))
-  })
+  let stopLinger = () => {}
   child.once('exit', (code, signal) => {
     exit = { code, signal }
+    stopTimer()
     if (child.pid !== undefined) killGroup(child.pid)
-    clock.after(lingerMs, () => void endAll())
+    stopLinger = clock.after(lingerMs, end)
   })
   child.once('close', finish)
 
-  const result = outcome.promise
-    .then(async (done) => {
+  async function wait(): Promise<ExecResult> {
+    try {
+      const done = await outcome.promise
+      stopLinger()
       // Also what let go of the outputs and stayed.
-      if (child.pid !== undefined && !isOver) await killFamily(child.pid, false, scratch, 'newer')
+      if (child.pid !== undefined) await (ending ?? killFamily(child.pid, false, scratch, 'newer'))
       if (wasNotStarted(done.code, done.stderr)) throw notStarted(name, 'it could not be executed')
       if (!isLate) return done
       const why = `${name} had not ended after ${Math.round(bounds.timeoutMs)} ms and was killed, with all that it had started`
       throw new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.exec: ${why}. What it had done until then is done.`)
-    })
-    .finally(() => {
-      isOver = true
+    } finally {
       stopTimer()
-    })
-  return { result, end: () => void endAll() }
+    }
+  }
+  return { result: wait(), end }
 }
 
 const notStarted = (name: string, why: string) =>
