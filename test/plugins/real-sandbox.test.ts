@@ -41,7 +41,7 @@ async function world(t: TestContext) {
     logs,
     install: async (folder: PluginFolder, config?: unknown) => {
       const path = await writePlugin(join(root, folder.name ?? 'fixed'), folder)
-      return await plugins.install({ path, ...(config === undefined ? {} : { config }) })
+      return await plugins.install({ path, isAgreed: true, ...(config === undefined ? {} : { config }) })
     },
     ask: async (name: string, endpoints?: ReadonlySet<string>) => {
       const found = plugins.liveInstances().find((instance) => instance.name === name)
