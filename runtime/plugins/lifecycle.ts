@@ -21,7 +21,7 @@ import { createStarter } from './starter.ts'
 import { createTraces } from './traces.ts'
 
 export interface PluginsDeps {
-  readonly sandbox: Pick<Sandbox, 'load'>
+  readonly sandbox: Pick<Sandbox, 'load' | 'description'>
   readonly store: Pick<Store, 'list' | 'write'>
   readonly dataDir: string
   readonly capabilities: CapabilityTable

@@ -9,12 +9,13 @@ import { createBlame } from './blame.ts'
 import type { CompiledBundle } from './bundle.ts'
 import { configInvalid, readConfig } from './config.ts'
 import { descriptionProblems } from './description.ts'
+import { refuseBelowFloor } from './floor.ts'
 import { resolveGrants } from './grants.ts'
 import type { InstanceRecord, LockEntry } from './plugins.ts'
 import { problemsText } from './problems.ts'
 
 /** A version that is to run: what the lock knows of it before it was ever started. */
-export type Wanted = Pick<LockEntry, 'id' | 'version' | 'manifest' | 'isJitGranted'> & {
+export type Wanted = Pick<LockEntry, 'id' | 'version' | 'source' | 'manifest' | 'isJitGranted'> & {
   readonly bundle: CompiledBundle
 }
 export type WantedInstance = Pick<InstanceRecord, 'name' | 'given' | 'isDefault'>
@@ -46,7 +47,7 @@ export type Report = (incident: SandboxIncident) => void
 const drainSlackMs = 200
 
 export function createStarter(deps: {
-  sandbox: Pick<Sandbox, 'load'>
+  sandbox: Pick<Sandbox, 'load' | 'description'>
   capabilities: CapabilityTable
   clock: Clock
   limitPolicy?: LimitPolicy
@@ -101,6 +102,7 @@ export function createStarter(deps: {
 
   return {
     async load(wanted) {
+      refuseBelowFloor(wanted, deps.sandbox.description)
       const { id, version, bundle } = wanted
       const limits = effectiveLimits(wanted.manifest.limits, wanted.isJitGranted, deps.limitPolicy)
       const sandbox = await deps.sandbox.load({ plugin: id, version, source: bundle.source, hash: bundle.hash }, limits)
