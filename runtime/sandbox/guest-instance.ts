@@ -12,6 +12,7 @@ import type { FromGuest } from './protocol.ts'
 import type { Reply, Requests } from './requests.ts'
 import type { CallOptions, GuestAnswer, InstanceOptions, SandboxInstance } from './sandbox.ts'
 import { failAll, readSlots } from './slots.ts'
+import type { TimeBudget } from './time-budget.ts'
 import { createUsage, onlyOf } from './usage.ts'
 
 /** Calls of one instance that may await something at once; only one of them runs. */
@@ -22,6 +23,7 @@ export interface Channel {
   readonly requests: Requests
   /** Of the host calls of all its instances. */
   readonly pace: Pace
+  readonly budget: TimeBudget
 }
 
 export interface GuestInstance extends SandboxInstance {
@@ -158,7 +160,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
       wasAttached = true
       isOpen = false
       channel = given
-      const { process, requests, pace } = given
+      const { process, requests, pace, budget } = given
       desk?.close()
       desk = createHostDesk({
         instance: name,
@@ -166,6 +168,7 @@ export function createGuestInstance(options: InstanceOptions, quota: EffectiveLi
         mostPerCall: quota.hostCalls,
         process,
         pace,
+        budget,
         clock,
         usage,
       })

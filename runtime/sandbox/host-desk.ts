@@ -7,6 +7,7 @@ import type { Pace } from './pace.ts'
 import type { SandboxProcess } from './process.ts'
 import type { FromGuest } from './protocol.ts'
 import type { HostCall, Invocation } from './sandbox.ts'
+import type { TimeBudget } from './time-budget.ts'
 import type { Usage } from './usage.ts'
 
 const maxAnswerCharacters = 2 * 1024 * 1024
@@ -42,6 +43,7 @@ export function createHostDesk(deps: {
   mostPerCall: number
   process: SandboxProcess
   pace: Pace
+  budget: TimeBudget
   clock: Clock
   usage: Pick<Usage, 'drop'>
 }): HostDesk {

@@ -13,6 +13,7 @@ import { judgeRestart } from './restart-policy.ts'
 import type { Bundle, Description, IncidentAction, PluginSandbox, SandboxIncident, SandboxState } from './sandbox.ts'
 import { readSlots } from './slots.ts'
 import type { Spares } from './spares.ts'
+import { createTimeBudget } from './time-budget.ts'
 
 /** The process itself, without any isolate; what its isolates may use comes on top. */
 const baseMemoryMb = 120
@@ -72,7 +73,8 @@ export async function createPluginSandbox(deps: {
     const pace = createPace({ perSecond: bounds.hostCallsPerSecond, burst: bounds.hostCallsBurst }, clock.monotonic())
     // What the process spent until now it spent on its own start.
     const cpu = createCpuWatch<OpenRequest>({ cpuMs: process.cpuMs(), nowMs })
-    const connected = { process, requests, pace, cpu }
+    const budget = createTimeBudget(clock.monotonic())
+    const connected = { process, requests, pace, budget, cpu }
     process.own({
       onMessage: (message, body) => onMessage(connected, message, body),
       onDeath: (death) => onDeath(connected, death),

@@ -10,7 +10,7 @@ import type { Confinement } from './confinement.ts'
 import { createFrameReader, encodeFrame } from './frame.ts'
 import { residentMb, usedCpuMs } from './process-table.ts'
 import { type FromGuest, maxFrameFromGuestBytes, maxHeaderBytes, parseFromGuest, type ToGuest } from './protocol.ts'
-import { createReadingBudget } from './reading-budget.ts'
+import { createTimeBudget } from './time-budget.ts'
 
 export interface Death {
   /** `violation`: it spoke out of protocol; `killed`: we ended it; `exited`: it ended by itself. */
@@ -50,7 +50,7 @@ export function startSandboxProcess(confinement: Confinement, isJit: boolean, lo
   const child = spawnConfined(confinement.launch(isJit))
   const { channel } = child
   const reader = createFrameReader({ maxFrameBytes: maxFrameFromGuestBytes, maxHeaderBytes, maxFrameMs })
-  const budget = createReadingBudget(performance.now())
+  const budget = createTimeBudget(performance.now())
   let death: Death | undefined
   let isExited = false
   let lastHeardMs = performance.now()

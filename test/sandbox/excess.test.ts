@@ -19,7 +19,7 @@ import { waitFor } from '../support/wait-for.ts'
 
 const log = createLog({ level: 'silent' })
 const defaults = effectiveLimits(undefined, false)
-const decide: CallOptions = { hook: 'scaler', function: 'decide', per: 'item', timeoutMs: 3_000 }
+const decide: CallOptions = { hook: 'scaler', function: 'decide', per: 'item', timeoutMs: 10_000 }
 const item = (name: string) => JSON.stringify({ app: { name } })
 
 let dataDir: string
@@ -63,7 +63,7 @@ describe('processor time', () => {
     const [answer] = await instance.call([item('shop')], { ...decide, apps: ['shop'] })
     const tookMs = performance.now() - startedMs
     assert.ok(answer !== undefined && !answer.ok && answer.code === 'ORC_SANDBOX_CPU_EXCEEDED', JSON.stringify(answer))
-    assert.ok(tookMs > 150 && tookMs < 1_500, `${tookMs} ms`)
+    assert.ok(tookMs > 150 && tookMs < 8_000, `${tookMs} ms`)
     const [incident] = opened.incidents
     assert.deepEqual(
       { ...incident, atMs: 0, message: '' },

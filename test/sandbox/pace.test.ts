@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { limits } from '../../runtime/limits.ts'
 import { createLane } from '../../runtime/sandbox/lane.ts'
 import { createPace } from '../../runtime/sandbox/pace.ts'
-import { createReadingBudget } from '../../runtime/sandbox/reading-budget.ts'
+import { createTimeBudget } from '../../runtime/sandbox/time-budget.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -24,9 +24,10 @@ describe('the pace', () => {
 
 describe('the lane of one isolate', () => {
   const unpaced = { take: () => 0 }
+  const budget = { spend: () => 0 }
 
   test('works on so many at once, and on the others in their order', async () => {
-    const lane = createLane({ pace: unpaced, clock: createFakeClock() })
+    const lane = createLane({ pace: unpaced, budget, clock: createFakeClock() })
     const begun: number[] = []
     const finish: (() => void)[] = []
     for (let n = 0; n < 100; n += 1) {
@@ -36,6 +37,8 @@ describe('the lane of one isolate', () => {
       })
       assert.ok(isTaken)
     }
+    while (begun.length < limits.hostCallsAtOnce) await settled()
+    await settled()
     assert.equal(begun.length, limits.hostCallsAtOnce)
     while (begun.length < 100) {
       finish.shift()?.()
@@ -49,7 +52,7 @@ describe('the lane of one isolate', () => {
 
   test('waits for the pace instead of refusing', async () => {
     const clock = createFakeClock()
-    const lane = createLane({ pace: createPace({ perSecond: 100, burst: 10 }, clock.monotonic()), clock })
+    const lane = createLane({ pace: createPace({ perSecond: 100, burst: 10 }, clock.monotonic()), budget, clock })
     let done = 0
     const work = async () => {
       done += 1
@@ -63,29 +66,56 @@ describe('the lane of one isolate', () => {
     assert.equal(done, 50)
   })
 
-  test('refuses what is beyond its bounds, by number and by size', () => {
-    const never = () => new Promise<void>(() => {})
-    const byNumber = createLane({ pace: unpaced, clock: createFakeClock() })
-    for (let n = 0; n < limits.hostCallsAtOnce + limits.hostCallsWaiting; n += 1) assert.ok(byNumber.add(1, never))
-    assert.equal(byNumber.add(1, never), false)
-    assert.equal(byNumber.close(), limits.hostCallsWaiting)
-    assert.equal(byNumber.add(1, never), false)
-    const bySize = createLane({ pace: unpaced, clock: createFakeClock() })
-    for (let n = 0; n < limits.hostCallsAtOnce; n += 1) bySize.add(1, never)
-    assert.ok(bySize.add(limits.hostCallsWaitingCharacters, never))
-    assert.equal(bySize.add(1, never), false)
+  test('refuses what is beyond its bounds, by number and by size', async () => {
+    /** A lane whose every place is taken for good. */
+    async function taken() {
+      const lane = createLane({ pace: unpaced, budget, clock: createFakeClock() })
+      let begun = 0
+      const never = () => {
+        begun += 1
+        return new Promise<void>(() => {})
+      }
+      for (let n = 0; n < limits.hostCallsAtOnce; n += 1) assert.ok(lane.add(1, never))
+      while (begun < limits.hostCallsAtOnce) await settled()
+      return { lane, never }
+    }
+    const byNumber = await taken()
+    for (let n = 0; n < limits.hostCallsWaiting; n += 1) assert.ok(byNumber.lane.add(1, byNumber.never))
+    assert.equal(byNumber.lane.add(1, byNumber.never), false)
+    assert.equal(byNumber.lane.close(), limits.hostCallsWaiting)
+    assert.equal(byNumber.lane.add(1, byNumber.never), false)
+    const bySize = await taken()
+    assert.ok(bySize.lane.add(limits.hostCallsWaitingCharacters, bySize.never))
+    assert.equal(bySize.lane.add(1, bySize.never), false)
+  })
+
+  test('lets the loop go round between calls that end at once', async () => {
+    const lane = createLane({ pace: unpaced, budget, clock: createFakeClock() })
+    let done = 0
+    const work = async () => {
+      const untilMs = performance.now() + 1
+      while (performance.now() < untilMs);
+      done += 1
+    }
+    for (let n = 0; n < 200; n += 1) assert.ok(lane.add(1, work))
+    let rounds = 0
+    while (done < 200) {
+      await settled()
+      rounds += 1
+    }
+    assert.ok(rounds >= 20, `${rounds} rounds of the loop`)
   })
 })
 
-describe('the budget of reading', () => {
+describe('the budget of time', () => {
   test('lets a burst through, and what stays within a fifth of the time', () => {
-    const budget = createReadingBudget(0)
+    const budget = createTimeBudget(0)
     assert.equal(budget.spend(200, 0), 0)
     for (let nowMs = 100; nowMs < 10_000; nowMs += 100) assert.equal(budget.spend(19, nowMs), 0)
   })
 
   test('stops who takes more, so that it gets about a fifth', () => {
-    const budget = createReadingBudget(0)
+    const budget = createTimeBudget(0)
     let [nowMs, spentMs] = [0, 0]
     while (nowMs < 20_000) {
       nowMs += 4
@@ -97,6 +127,6 @@ describe('the budget of reading', () => {
   })
 
   test('never stops for longer than a second, which is shorter than a silence that would be blamed', () => {
-    assert.equal(createReadingBudget(0).spend(60_000, 0), 1_000)
+    assert.equal(createTimeBudget(0).spend(60_000, 0), 1_000)
   })
 })
