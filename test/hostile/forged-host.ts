@@ -11,6 +11,7 @@ import type { GuestAnswer, PluginSandbox, SandboxIncident, SandboxInstance } fro
 import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { isAlive } from '../support/processes.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { testedTier } from '../support/tested-tier.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const script = fileURLToPath(new URL('./forged-host.cjs', import.meta.url))
@@ -34,7 +35,12 @@ export async function forge(test: Test, way: string, instanceCount = 1): Promise
   const text = await readFile(script, 'utf8')
   assert.ok(text.includes(`const way = 'honest'`) && text.includes(way), `${script} knows the way ${way}`)
   await writeFile(path, text.replace(`const way = 'honest'`, `const way = '${way}'`))
-  const sandbox = await createSandbox({ dataDir, clock: systemClock, log: createLog({ level: 'silent' }) })
+  const sandbox = await createSandbox({
+    dataDir,
+    tier: testedTier,
+    clock: systemClock,
+    log: createLog({ level: 'silent' }),
+  })
   test.after(() => sandbox.close())
   const plugin = await sandbox.load(bundle, { ...effectiveLimits(undefined, false), hostCalls: 20 })
   const incidents: SandboxIncident[] = []
@@ -64,7 +70,7 @@ export async function forge(test: Test, way: string, instanceCount = 1): Promise
     },
     async end() {
       await waitFor(() => !isAlive(pid) && incidents.length > 0, {
-        timeoutMs: 10_000,
+        timeoutMs: 30_000,
         what: 'the forged process to end',
       })
       assert.equal(({} as { polluted?: number }).polluted, undefined)

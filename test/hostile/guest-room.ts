@@ -26,6 +26,7 @@ import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { createLmdbStore } from '../../runtime/store/lmdb.ts'
 import { writePlugin } from '../support/plugin-folder.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { testedTier } from '../support/tested-tier.ts'
 
 export interface Guest {
   readonly name: string
@@ -56,7 +57,7 @@ export async function startGuestRoom(t: TestContext, { views = [] }: { views?: r
     createAppsCapability({ views: () => views, scale: async (...args) => void scaled.push(args) }),
     createTimersCapability({ clock }),
   ])
-  const sandbox = await createSandbox({ dataDir: root, clock, log })
+  const sandbox = await createSandbox({ dataDir: root, tier: testedTier, clock, log })
   const plugins = createPlugins({ sandbox, store, dataDir: root, capabilities, events, clock, log, builtinDirs: [] })
   const caller = createCaller({
     clock,

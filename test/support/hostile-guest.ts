@@ -9,6 +9,7 @@ import { createLog } from '../../runtime/log.ts'
 import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { bundleGuest } from './guest-bundle.ts'
 import { tempDir } from './temp-dir.ts'
+import { testedTier } from './tested-tier.ts'
 
 export interface HostileGuest {
   readonly bound: Bound
@@ -30,7 +31,12 @@ export async function openHostileGuest(
     (violation) => void violations.push(violation),
   )
   const dataDir = await tempDir(t)
-  const sandbox = await createSandbox({ dataDir, clock: systemClock, log: createLog({ level: 'silent' }) })
+  const sandbox = await createSandbox({
+    dataDir,
+    tier: testedTier,
+    clock: systemClock,
+    log: createLog({ level: 'silent' }),
+  })
   t.after(async () => {
     bound.dispose()
     await sandbox.close()

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { removeDir, tempDir } from './temp-dir.ts'
+import { testedTier } from './tested-tier.ts'
 import { waitFor } from './wait-for.ts'
 
 const launcher = fileURLToPath(new URL('../../runtime/cli/orchestry.js', import.meta.url))
@@ -66,7 +67,7 @@ export async function startOrchestry(
   const startedMs = performance.now()
   const args = ['serve', '--port', '0', '--proxy-port', '0', '--data-dir', dataDir, ...(options.args ?? [])]
   const child: ChildProcess = spawn(program, [...first, ...args], {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ORCHESTRY_SANDBOX_TIER: testedTier, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''

@@ -10,6 +10,7 @@ import type { Bundle, GuestAnswer, HostCall, PluginSandbox, SandboxInstance } fr
 import { createSandbox } from '../../../runtime/sandbox/supervisor.ts'
 import { isAlive, processesNaming } from '../../support/processes.ts'
 import { removeDir, tempDir } from '../../support/temp-dir.ts'
+import { testedTier } from '../../support/tested-tier.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type HostileGuest, scope } from './guest.ts'
 
@@ -17,6 +18,8 @@ import { type HostileGuest, scope } from './guest.ts'
 const deadlineMs = 150
 /** A call is over this long after its deadline, as long as this process itself was not held up. */
 const lateMs = 100
+/** On a quiet machine both are below 50 ms; whoever waits for a guest that cannot be stopped waits for minutes. */
+const mostMs = 1_000
 export const guestLimits = { ...effectiveLimits(undefined, false), memoryMb: 16, hostCalls: 20, outKb: 64 }
 
 const bindings = { kv: 'kv', log: 'log', timers: 'timers' }
@@ -67,13 +70,13 @@ export async function runGuest(
     tookMs = performance.now() - startedMs
   }
   // A guest may have left something behind that ends its process a moment later, or the next call.
-  const [fine] = await callGuest(instance, -1, 1_000)
+  const [fine] = await callGuest(instance, -1, 2_000)
   const isReplaced = fine?.ok !== true || plugin.pid !== before
   if (isReplaced) {
     // Its death is forgiven: after five, nothing would run any more.
     await plugin.reset()
     await waitFor(async () => (await callGuest(instance, -1, 1_000))[0]?.ok, {
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
       everyMs: 5,
       what: 'the plugin to serve again',
     })
@@ -111,7 +114,12 @@ export function complaint({ expected }: HostileGuest, { answer, isReplaced }: Ou
 /** Every guest of a table as a test of its own, and after them what the others noticed. */
 export async function stage(t: TestContext, guests: readonly HostileGuest[]): Promise<void> {
   const dataDir = await tempDir()
-  const sandbox = await createSandbox({ dataDir, clock: systemClock, log: createLog({ level: 'silent' }) })
+  const sandbox = await createSandbox({
+    dataDir,
+    tier: testedTier,
+    clock: systemClock,
+    log: createLog({ level: 'silent' }),
+  })
   const plugin = await sandbox.load(bundleOf(guests), guestLimits)
   const instance = await openGuests(plugin)
   const neighbour = await sandbox.load(bundleOf([]), guestLimits)
@@ -122,7 +130,7 @@ export async function stage(t: TestContext, guests: readonly HostileGuest[]): Pr
   const watching = (async () => {
     while (!isOver) {
       const startedMs = performance.now()
-      const [answer] = await callGuest(watched, -1, 1_000)
+      const [answer] = await callGuest(watched, -1, 5_000)
       calls.push(performance.now() - startedMs)
       assert.ok(answer?.ok, `the neighbour was not answered: ${JSON.stringify(answer)}`)
       await new Promise((resolve) => setTimeout(resolve, 5))
@@ -144,7 +152,12 @@ export async function stage(t: TestContext, guests: readonly HostileGuest[]): Pr
     })
   }
   isOver = true
-  await watching
+  const neighbourDied = await watching.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  const restarts = neighbour.restarts
+  await sandbox.close()
   await t.test('nobody else noticed, and nothing is left', async (inner) => {
     calls.sort((a, b) => a - b)
     const p99 = calls[Math.floor(calls.length * 0.99)] ?? 0
@@ -153,11 +166,11 @@ export async function stage(t: TestContext, guests: readonly HostileGuest[]): Pr
     )
     inner.diagnostic(`longest gap of the host's loop ${longestGapMs.toFixed(1)} ms`)
     inner.diagnostic(`latest end of a call ${latestMs.toFixed(1)} ms after its deadline`)
-    assert.equal(neighbour.restarts, 0)
-    assert.ok(p99 < 250, `p99 of the neighbour ${p99} ms`)
-    assert.ok(longestGapMs < 250, `the host's loop stood still for ${longestGapMs} ms`)
-    await sandbox.close()
     await waitFor(() => processesNaming(dataDir).length === 0, { what: 'every sandbox process to be gone' })
     await removeDir(dataDir)
+    assert.equal(neighbourDied, undefined)
+    assert.equal(restarts, 0)
+    assert.ok(p99 < mostMs, `p99 of the neighbour ${p99} ms`)
+    assert.ok(longestGapMs < mostMs, `the host's loop stood still for ${longestGapMs} ms`)
   })
 }
