@@ -66,7 +66,17 @@ test('every reading command has a table for people and JSON for programs', async
     [['health', 'shop'], [/shop-2 +healthy/]],
     [['health', 'shop', '--check'], [/shop-1 +healthy.*3 ms +200/]],
     [['config'], [/dataDir +\/nowhere/]],
-    [['info'], [/ready/, /sandbox +none, fake/]],
+    [
+      ['info'],
+      [
+        /ready/,
+        /sandbox +none, fake/,
+        /tier +1 of 3; .* from tier 1 on/,
+        /holds +limits of the kernel/,
+        /lacks +a control group/,
+        /no tier 3 bwrap is not installed/,
+      ],
+    ],
     [['plugin', 'list'], [/@acme\/queue +1\.0\.0 +serving +scaler +default/]],
     [
       ['plugin', 'show', 'queue'],

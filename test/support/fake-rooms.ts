@@ -192,9 +192,12 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
         node: process.version,
         tier: 1,
         floor: 1,
-        holds: [],
-        lacks: [],
-        tiers: [],
+        holds: ['limits of the kernel'],
+        lacks: ['a control group of its own'],
+        tiers: [
+          { tier: 3, isAvailable: false, why: 'bwrap is not installed' },
+          { tier: 1, isAvailable: true },
+        ],
       },
       config: {
         host: '127.0.0.1',

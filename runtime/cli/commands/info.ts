@@ -1,3 +1,4 @@
+import type { SandboxDescription } from '../../sandbox/sandbox.ts'
 import type { ReadyAnswer } from '../answers.ts'
 import { type Declare, reads } from '../command.ts'
 import { styled } from '../terminal.ts'
@@ -29,7 +30,7 @@ export const declareInfo: Declare = (command, cli) => {
     const client = cli.client(options)
     const [ready, sandbox, { totals }, { plugins }] = await Promise.all([
       client.call<ReadyAnswer>('GET', '/readyz', { alsoFine: [503] }),
-      client.call<{ engine: string; isolation: string; node: string }>('GET', '/api/v1/sandbox'),
+      client.call<SandboxDescription>('GET', '/api/v1/sandbox'),
       client.call<{ totals: { apps: number; serving: number; desired: number } }>('GET', '/api/v1/metrics/summary'),
       client.call<{ plugins: { state: string }[] }>('GET', '/api/v1/plugins'),
     ])
@@ -50,6 +51,12 @@ export const declareInfo: Declare = (command, cli) => {
     cli.terminal.say(`apps      ${totals.apps}, ${totals.serving} of ${totals.desired} replicas serving`)
     cli.terminal.say(`plugins   ${plugins.length}, ${serving} serving`)
     cli.terminal.say(`sandbox   ${sandbox.engine}, ${sandbox.isolation}, Node ${sandbox.node}`)
+    const { tier, floor, tiers, holds, lacks } = sandbox
+    cli.terminal.say(`tier      ${tier} of 3; plugins that are not Orchestry's own run from tier ${floor} on`)
+    for (const fact of holds) cli.terminal.say(styled('green', 'holds'), `     ${fact}`)
+    for (const fact of lacks) cli.terminal.say(styled('yellow', 'lacks'), `     ${fact}`)
+    for (const missing of tiers.filter(({ isAvailable }) => !isAvailable))
+      cli.terminal.say(`no tier ${missing.tier} ${missing.why ?? ''}`)
     cli.terminal.say(`cli       ${version}, Node ${process.version}`)
   })
 }
