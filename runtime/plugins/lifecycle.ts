@@ -57,7 +57,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     starter,
     lock,
     log,
-    onRetired: ({ id }, { instances }) => {
+    onSwap: ({ id }, { instances }) => {
       for (const [name, { bound }] of instances) traces.keep(id, name, bound)
     },
   })

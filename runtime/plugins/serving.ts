@@ -38,8 +38,8 @@ export function createServing(deps: {
   starter: Starter
   lock: Lock
   log: Log
-  /** Told of what was in service and is not any more. */
-  onRetired: (slot: Slot, running: Running) => void
+  /** Told of what is in service from now on, or, where nothing is, of what was until now. */
+  onSwap: (slot: Slot, running: Running) => void
 }): Serving {
   const { register, starter, lock, log } = deps
   const closing = new Set<Promise<void>>()
@@ -49,8 +49,9 @@ export function createServing(deps: {
     const old = slot.running
     if (next === undefined) delete slot.running
     else slot.running = next
+    const shown = next ?? old
+    if (shown !== undefined) deps.onSwap(slot, shown)
     if (old === undefined) return
-    if (next === undefined) deps.onRetired(slot, old)
     const ending = old.close().catch((thrown) => log.warn({ plugin: slot.id }, messageOf(thrown)))
     closing.add(ending)
     await ending

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CapabilityRecord } from '@orchestry/sdk'
 import { resolveGrants } from '../../runtime/plugins/grants.ts'
-import { widening } from '../../runtime/plugins/widening.ts'
 
 const why = 'reads the queue'
 const net = (fields: object): CapabilityRecord => ({ kind: 'net', why, ...fields }) as CapabilityRecord
@@ -66,28 +65,3 @@ test('the capability itself has the last word', () => {
   const { grants, problems } = resolveGrants([net({ hosts: ['*'] })], {}, { ...capabilities, check })
   assert.deepEqual([grants, problems[0]?.message], [[], 'hosts: "*" is too wide'])
 })
-
-const old = net({ hosts: ['a', 'b'], methods: ['GET'], maxBodyKb: 64 })
-const wider: [string, CapabilityRecord[], CapabilityRecord[], string[]][] = [
-  ['the same', [old], [old], []],
-  ['less', [old], [net({ hosts: ['a'], methods: ['GET'], maxBodyKb: 32 })], []],
-  ['another reason', [old], [{ ...old, why: 'other' } as CapabilityRecord], []],
-  ['a new kind', [old], [old, { kind: 'kv' }], ['a new capability "kv"']],
-  ['a new host', [old], [net({ hosts: ['a', 'c'], methods: ['GET'], maxBodyKb: 64 })], ['net.hosts: "c"']],
-  ['a new method', [old], [net({ hosts: ['a'], methods: ['GET', 'PUT'], maxBodyKb: 64 })], ['net.methods: "PUT"']],
-  [
-    'a larger limit',
-    [old],
-    [net({ hosts: ['a'], methods: ['GET'], maxBodyKb: 65 })],
-    ['net.maxBodyKb: 65 instead of 64'],
-  ],
-  [
-    'a limit that fell away',
-    [net({ hosts: ['a'], paths: ['/x'] })],
-    [net({ hosts: ['a'] })],
-    ['net.paths: nothing instead of ["/x"]'],
-  ],
-]
-for (const [what, before, after, wanted] of wider) {
-  test(`widening: ${what}`, () => assert.deepEqual(widening(before, after), wanted))
-}
