@@ -79,6 +79,7 @@ export const forgeries: readonly HostileGuest[] = [
   {
     name: 'makes host calls without end while its arguments are written',
     body: `const deep = { toJSON() { return ctx.kv.get(deep) } }; return ctx.kv.get(deep)`,
+    timeoutMs: 2_000,
     expected: refused(/more than 20 host calls/),
   },
   {
@@ -95,6 +96,7 @@ export const forgeries: readonly HostileGuest[] = [
   {
     name: 'hands the host too much in many parts',
     body: `for (let n = 0; n < 1_000; n++) await ctx.kv.put('k', 'x'.repeat(60_000))`,
+    timeoutMs: 2_000,
     expected: refused(/more than 20 host calls/),
   },
   {
@@ -156,11 +158,13 @@ export const floods: readonly HostileGuest[] = [
   {
     name: 'waits for a hundred thousand host calls',
     body: `const all = []; for (let i = 0; i < 1e5; i++) all.push(ctx.kv.get('k')); await Promise.all(all)`,
+    timeoutMs: 2_000,
     expected: refused(/more than 20 host calls/),
   },
   {
     name: 'calls the host in turns without end',
     body: `for (;;) await ctx.kv.get('k')`,
+    timeoutMs: 2_000,
     expected: refused(/more than 20 host calls/),
   },
   { name: 'logs without end', body: `for (;;) ctx.log.info('x'.repeat(10_000))`, expected: timeout },
@@ -178,6 +182,7 @@ export const floods: readonly HostileGuest[] = [
   {
     name: 'starts a million timers',
     body: `for (let i = 0; i < 1e6; i++) await ctx.timers.every(100, () => {})`,
+    timeoutMs: 2_000,
     expected: refused(/more than 20 host calls/),
   },
   {
