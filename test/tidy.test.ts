@@ -282,6 +282,16 @@ rule('there is a folder of tests for what is there, and for nothing else', () =>
   )
 })
 
+rule('every test of an attack stands in the table of promises, and every test named there is there', () => {
+  const table = readFileSync(join(root, 'test/hostile/README.md'), 'utf8')
+  const named = [...table.matchAll(/`([\w./-]+\.test\.ts)`/g)].map(([, name]) => join('test/hostile', String(name)))
+  const there = globSync('test/hostile/*.test.ts', { cwd: root })
+  return [
+    ...there.filter((path) => !named.includes(path)).map((path) => `${path} is not in the table`),
+    ...named.filter((path) => !exists(path)).map((path) => `${path} is not there`),
+  ]
+})
+
 rule('the page makes no markup out of text', () =>
   matches(inside('runtime/dashboard/page/'), /\b(?:inner|outer)HTML\b|dangerouslySetInnerHTML|insertAdjacentHTML/g),
 )
