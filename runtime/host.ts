@@ -160,7 +160,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       redact: secrets.redact,
       breakerOf: caller.breakerOf,
       resetBreakers: (id) => {
-        for (const { name, plugin } of plugins.liveInstances()) if (plugin === id) caller.resetBreaker(name)
+        for (const { name, plugin } of plugins.liveInstances()) if (plugin === id) caller.resetBreaker(id, name)
       },
     })
     undoing.add('the plugins', () => plugins.stop())

@@ -31,12 +31,14 @@ export interface HookCall {
 export interface Caller {
   /** One answer for each item, in order. Never rejects. */
   call(instance: LiveInstance | undefined, name: string, call: HookCall): Promise<Answer<unknown>[]>
-  breakerOf(instance: string): Breaker['state']
-  resetBreaker(instance: string): void
+  breakerOf(plugin: string, instance: string): Breaker['state']
+  resetBreaker(plugin: string, instance: string): void
 }
 
 /** Failures of calls that the plugin never saw. */
 const unheard: ReadonlySet<ErrorCode> = new Set(['ORC_HOOK_OVERLOADED', 'ORC_HOOK_NOT_SERVING'])
+
+const keyOf = (plugin: string, instance: string) => `${plugin} ${instance}`
 
 /** The same complaint of the same hook is told once in this time. */
 const repeatMs = 10_000
@@ -138,30 +140,31 @@ export function createCaller(deps: {
 
   async function callBatch(instance: LiveInstance, call: HookCall): Promise<Answer<unknown>[]> {
     const hook = `${call.kind}.${call.fn}`
+    const key = keyOf(instance.plugin, instance.name)
     if (instance.sandbox === undefined) {
       const message = `${instance.plugin} is not serving; see: orchestry plugin show ${instance.plugin}`
       return call.items.map(() => fail(instance, hook, 'ORC_HOOK_NOT_SERVING', message))
     }
-    const before = breakers.get(instance.name) ?? closedBreaker
+    const before = breakers.get(key) ?? closedBreaker
     const { isAdmitted, next } = admit(before, clock.now())
     if (!isAdmitted) {
       const seconds = Math.max(0, Math.ceil((before.retryAtMs - clock.now()) / 1_000))
       const message = `${instance.plugin} failed ${before.failures} times in a row; it is tried again in ${seconds} s`
       return call.items.map(() => fail(instance, hook, 'ORC_HOOK_BREAKER_OPEN', message))
     }
-    breakers.set(instance.name, next)
+    breakers.set(key, next)
     const answers = await send(instance, instance.sandbox, call)
-    const current = breakers.get(instance.name) ?? closedBreaker
+    const current = breakers.get(key) ?? closedBreaker
     // One app's bad data must not take the plugin from all others: only a call without any good answer counts.
     const isFailed = answers.length > 0 && answers.every((answer) => !answer.ok)
     // A call that only waited in our own queue, or met a restart, says nothing of the plugin.
     if (isFailed && answers.every((answer) => !answer.ok && unheard.has(answer.failure.code))) {
       // A probe that never arrived is still owed.
-      if (current.state === 'halfOpen') breakers.set(instance.name, before)
+      if (current.state === 'halfOpen') breakers.set(key, before)
       return answers
     }
     const after = isFailed ? afterFailure(current, clock.now()) : afterSuccess(current)
-    breakers.set(instance.name, after)
+    breakers.set(key, after)
     if (after.state === 'open' && current.state !== 'open') {
       blame(instance, hook, 'ORC_HOOK_BREAKER_OPEN', `rests after ${after.failures} failed calls in a row`, {
         action: 'refused',
@@ -187,9 +190,9 @@ export function createCaller(deps: {
       }
       return (await Promise.all(batches)).flat()
     },
-    breakerOf: (instance) => breakers.get(instance)?.state ?? 'closed',
-    resetBreaker: (instance) => {
-      breakers.delete(instance)
+    breakerOf: (plugin, instance) => breakers.get(keyOf(plugin, instance))?.state ?? 'closed',
+    resetBreaker: (plugin, instance) => {
+      breakers.delete(keyOf(plugin, instance))
     },
   }
 }

@@ -81,14 +81,23 @@ test('every reading command has a table for people and JSON for programs', async
     [
       ['plugin', 'show', 'queue'],
       [
-        /limits +memoryMb 32/,
+        /limits +memoryMb 32 \(policy\), cpuMs 100 \(manifest\), timeoutMs 1000,/,
         /may +net hosts \["queue\.example"\]: reads the queue/,
         /breaker closed/,
         /"jobs":5/,
         /7 calls, 1 errors/,
       ],
     ],
-    [['plugin', 'usage', '@acme/queue'], [/default +closed +7 +1/]],
+    [
+      ['plugin', 'usage', '@acme/queue'],
+      [/PLUGIN +INSTANCE +BREAKER +CALLS.*DROPS/, /@acme\/queue +default +closed +7 +1/],
+    ],
+    [['plugin', 'usage'], [/@acme\/queue +default +closed +7 +1/]],
+    [['plugin', 'usage', 'queue', '--by', 'hook'], [/queue +default +scaler +7 +1/]],
+    [
+      ['plugin', 'usage', 'queue', '--by', 'app', '--sort', 'calls'],
+      [/queue +default +shop +7[\s\S]*queue +default +\(none\) +0/],
+    ],
   ]
   for (const [args, wanted] of cases) {
     await t.test(args.join(' '), async () => {

@@ -18,7 +18,7 @@ const log = createLog({ level: 'silent' })
 const quota = { ...effectiveLimits(undefined, false), hostCalls: 2_000, timeoutMs: 30_000, outKb: 1_024 }
 const measuredMs = 3_000
 /** Far above what was measured (see the diagnostics), far below what a flood without bounds costs. */
-const mostP99Ms = 60
+const mostP99Ms = 120
 
 let dataDir: string
 let sandbox: Sandbox
@@ -112,7 +112,7 @@ describe('a plugin that floods the host with calls', () => {
       t.diagnostic(`beside the flood: ${shown(during)}; ${Math.round(served / seconds)} host calls a second`)
       assert.ok(served > 100, `${served}`)
       assert.ok(served <= limits.hostCallsBurst + limits.hostCallsPerSecond * (seconds + 0.5), `${served}`)
-      assert.ok(during.p99 < Math.max(mostP99Ms, before_.p99 * 3), shown(during))
+      assert.ok(during.p99 < Math.max(mostP99Ms, before_.p99 * 5), shown(during))
     })
   }
 })
