@@ -13,6 +13,7 @@ import { type RunningOrchestry, startOrchestry } from '../support/orchestry.ts'
 import { processesNaming } from '../support/processes.ts'
 import { seeded } from '../support/seeded.ts'
 import { startLoad } from '../support/steady-load.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { attacks, honestNames, hostileNames, writePlugins } from './plugins.ts'
 import { trendOf, type Vitals, vitalsOf } from './vitals.ts'
 
@@ -52,6 +53,7 @@ async function soak(): Promise<number> {
   for (let app = 0; app < 4; app += 1)
     await addApp(orchestry, `calm-${app + 1}`, honestNames.slice(app * 4, app * 4 + 4))
   await addApp(orchestry, 'attacked', hostileNames)
+  await waitFor(async () => (await fetch(`${orchestry.proxyUrl}/calm-1/`)).ok, { timeoutMs: 30_000 })
   const load = startLoad(context as Parameters<typeof startLoad>[0], `${orchestry.proxyUrl}/calm-1/`, 20)
   process.stdout.write(`20 plugins, 5 apps; ${minutes} minutes, seed ${seed}, warm-up ${warmUpMs / 1000} s\n`)
 
@@ -87,6 +89,8 @@ async function soak(): Promise<number> {
     ['processes left after the end', String(left), left === 0],
   ]
   for (const [what, value, isGood] of rows) process.stdout.write(`${isGood ? 'ok  ' : 'BAD '} ${what}: ${value}\n`)
+  for (const { atMs, what } of failures.slice(0, 5))
+    process.stdout.write(`     a request failed ${((atMs - startedMs) / 1000).toFixed(1)} s after the start: ${what}\n`)
   return rows.every(([, , isGood]) => isGood) ? 0 : 1
 }
 
