@@ -13,7 +13,8 @@ export interface ConfinedChild {
   /** Of Node itself once it is found, until then of what was started; 0 when nothing could be started. */
   readonly pid: number
   readonly channel: Duplex
-  readonly outputs: readonly Readable[]
+  readonly output: Readable
+  readonly errors: Readable
   /** Resolves when `pid` is that of Node. To be asked for when Node has said something. */
   locate(): Promise<void>
   /** Ends everything that belongs to it; what is not gone then is hunted after the exit. */
@@ -101,7 +102,8 @@ export function spawnConfined(launch: Launch): ConfinedChild {
       return pid
     },
     channel: child.stdio[3] as Duplex,
-    outputs: [child.stdout as Readable, child.stderr as Readable],
+    output: child.stdout as Readable,
+    errors: child.stderr as Readable,
     locate: () => (locating ??= locate()),
     kill() {
       if (isExited || outer === 0) return

@@ -38,11 +38,12 @@ const environment = { TZ: 'UTC', LANG: 'C' }
 export const descriptors = { seccomp: 4, info: 5 } as const
 
 /**
- * `isolatesMb` of memory for isolates on top of what Node itself needs. With the JIT each isolate also reserves half a
- * gigabyte for its code, most of it never used.
+ * Memory that it may write, whether it uses it or not: what Node needs, and what all isolates may hold together. With the
+ * JIT each isolate reserves half a gigabyte for its code and uses little of it; so this is room for 30 of them, and it is
+ * the watch on what is really used that bounds such a process.
  */
-const baseMb = { jitless: 192, jit: 1_280 }
-export const isolatesMb = 1_024
+const baseMb = { jitless: 192, jit: 16 * 1_024 }
+const isolatesMb = 1_024
 const openFiles = 64
 /** Threads of Node, of V8 and of the engine, which has one for each processor. */
 const processesOf = ({ processors }: Machine) => 48 + 2 * processors

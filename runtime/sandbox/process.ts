@@ -80,7 +80,8 @@ export function startSandboxProcess(confinement: Confinement, isJit: boolean, lo
       // Nothing of ours writes that much; reading on would be work for us at the pace of whoever does.
       if (noise.length > maxStderrBytes) stream.destroy()
     })
-  child.outputs.forEach(collect)
+  collect(child.output)
+  collect(child.errors)
 
   channel.on('data', (chunk: Buffer) => {
     if (death !== undefined) return

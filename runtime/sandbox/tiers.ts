@@ -1,5 +1,6 @@
 /** Finds out, by really starting something in it, which tiers this machine has, and picks one. */
 import { existsSync, readFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { OrchestryError } from '../errors.ts'
 import { escapeControls } from '../log.ts'
 import { spawnConfined } from './confined-child.ts'
@@ -22,6 +23,8 @@ export type TierOption =
   | { readonly tier: Tier; readonly confinement?: undefined; readonly why: string }
 
 const probeMs = 5_000
+const lastWordsMs = 200
+const maxComplaint = 4_096
 const packages: Record<ToolName, string> = { bwrap: 'bubblewrap', setpriv: 'util-linux', prlimit: 'util-linux' }
 
 /** Every tier, the strictest first. */
@@ -82,19 +85,23 @@ function probeOnce(confinement: Confinement): Promise<string | undefined> {
 /** Undefined when Node ran to its end; otherwise what kept it from that, in words. */
 export async function probe(confinement: Confinement): Promise<string | undefined> {
   const child = spawnConfined(confinement.probe)
-  let [said, complaint] = ['', '']
-  child.outputs[0]?.on('data', (chunk: Buffer) => {
-    said += chunk.toString('latin1')
-  })
-  child.outputs[1]?.on('data', (chunk: Buffer) => {
-    complaint += chunk.toString('latin1')
-  })
+  const complaint = readAll(child.errors)
+  child.output.resume()
   const timer = setTimeout(() => child.kill(), probeMs)
   const how = await new Promise<string>((resolve) => child.onExit(resolve))
   clearTimeout(timer)
   child.channel.destroy()
-  await new Promise((resolve) => setImmediate(resolve))
-  return said.startsWith('v') ? undefined : explain(complaint, how)
+  setTimeout(() => child.errors.destroy(), lastWordsMs).unref()
+  return how === 'exit code 0' ? undefined : explain(await complaint, how)
+}
+
+/** What is written last can come in after the end of who wrote it. */
+function readAll(stream: Readable): Promise<string> {
+  let text = ''
+  stream.on('data', (chunk: Buffer) => {
+    if (text.length < maxComplaint) text += chunk.toString('latin1')
+  })
+  return new Promise((resolve) => stream.on('close', () => resolve(text)))
 }
 
 const sysctl = (name: string): string | undefined => {
