@@ -10,8 +10,8 @@ import type { Death, SandboxProcess } from './process.ts'
 import type { FromGuest } from './protocol.ts'
 import { createRequests, failureCode, failureMessage, type OpenRequest, type Purpose, type Reply } from './requests.ts'
 import { judgeRestart } from './restart-policy.ts'
-import type { Bundle, Description, IncidentAction, PluginSandbox, SandboxIncident, SandboxState } from './sandbox.ts'
-import { readSlots } from './slots.ts'
+import type { Bundle, IncidentAction, PluginSandbox, SandboxIncident, SandboxState } from './sandbox.ts'
+import { readDescription, readSlots } from './slots.ts'
 import type { Spares } from './spares.ts'
 import { createTimeBudget } from './time-budget.ts'
 
@@ -21,6 +21,7 @@ const watchEveryMs = 100
 const silenceMs = 3_000
 /** An instance that leaks is one incident, not one for each isolate that it filled. */
 const leakTellEveryMs = 10 * 60_000
+const strayTellEveryMs = 10_000
 
 export async function createPluginSandbox(deps: {
   bundle: Bundle
@@ -34,7 +35,7 @@ export async function createPluginSandbox(deps: {
   const deathsMs: number[] = []
   const incidentListeners = new Set<(incident: SandboxIncident) => void>()
   const stateListeners = new Set<(state: SandboxState) => void>()
-  const leakToldMs = new Map<string, number>()
+  const toldMs = new Map<string, number>()
   let channel: (Channel & { readonly cpu: CpuWatch<OpenRequest> }) | undefined
   let state: SandboxState = 'starting'
   let restarts = 0
@@ -47,8 +48,9 @@ export async function createPluginSandbox(deps: {
     for (const listener of stateListeners) listener(next)
   }
 
-  function report(code: ErrorCode, message: string, purpose: Purpose, action: IncidentAction): void {
-    const incident: SandboxIncident = { code, message, ...purpose, action, atMs: clock.now() }
+  function report(code: ErrorCode, message: string, purpose: Purpose, action?: IncidentAction): void {
+    const about = { ...purpose, ...(action === undefined ? {} : { action }) }
+    const incident: SandboxIncident = { code, message, ...about, atMs: clock.now() }
     for (const listener of incidentListeners) listener(incident)
   }
 
@@ -93,12 +95,23 @@ export async function createPluginSandbox(deps: {
     if (channel === connected) discard(reply.code, reply.message, { instance: instance.name, hook: 'activate' })
   }
 
-  function tellLeak(instance: string): void {
+  /** What a plugin does again and again is told once in a while. */
+  function isNews(what: string, everyMs: number): boolean {
     const nowMs = clock.monotonic()
-    if (nowMs - (leakToldMs.get(instance) ?? Number.NEGATIVE_INFINITY) < leakTellEveryMs) return
-    leakToldMs.set(instance, nowMs)
+    if (nowMs - (toldMs.get(what) ?? Number.NEGATIVE_INFINITY) < everyMs) return false
+    toldMs.set(what, nowMs)
+    return true
+  }
+
+  function tellLeak(instance: string): void {
+    if (!isNews(`leak ${instance}`, leakTellEveryMs)) return
     const message = `its heap grew beyond limits.memoryMb (${limits.memoryMb}); it got a new isolate between two calls`
     report('ORC_SANDBOX_OUT_OF_MEMORY', message, { instance }, 'isolateReplaced')
+  }
+
+  function tellStray(instance: string): void {
+    if (!instances.has(instance) || !isNews(`stray ${instance}`, strayTellEveryMs)) return
+    report('ORC_SANDBOX_GUEST_ERROR', 'a promise of the plugin was rejected and nobody caught it', { instance })
   }
 
   function onMessage(connected: Channel, message: FromGuest, body: string): void {
@@ -121,6 +134,8 @@ export async function createPluginSandbox(deps: {
         return
       }
       case 'lost': {
+        // A promise that nobody caught: the isolate goes on, and so do the calls of it that await something.
+        if (message.failure === 'guest') return tellStray(message.instance)
         const [code, words] = [failureCode(message.failure), failureMessage(message.failure)]
         const isOfIt = ({ instance }: Purpose) => instance === message.instance
         const lost = requests.open().find(({ purpose }) => isOfIt(purpose))
@@ -293,7 +308,7 @@ export async function createPluginSandbox(deps: {
 
     async describe() {
       const once = { memoryMb: limits.memoryMb, timeoutMs: limits.startMs }
-      return (await askOnce((id, process) => process.send({ op: 'describe', id, ...once }))) as Description
+      return readDescription(await askOnce((id, process) => process.send({ op: 'describe', id, ...once })))
     },
 
     async validateConfig(configJson) {

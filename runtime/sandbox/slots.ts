@@ -1,8 +1,10 @@
 /** Reads what a guest answered: a JSON array with one `[1, value]` or `[0, words]` for each item. Nothing in it is believed. */
-import { messageOf } from '../errors.ts'
+import * as Type from 'typebox'
+import { Compile } from 'typebox/compile'
+import { messageOf, OrchestryError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { parseUntrustedJson } from './json.ts'
-import type { GuestAnswer } from './sandbox.ts'
+import type { Description, GuestAnswer } from './sandbox.ts'
 
 /** The bootstrap keeps to it; who does not is cut short. */
 const maxWords = 500
@@ -44,4 +46,32 @@ export function failAll(
   code: Extract<GuestAnswer, { ok: false }>['code'] = 'ORC_SANDBOX_PROTOCOL',
 ): GuestAnswer[] {
   return Array.from({ length: count }, () => ({ ok: false, code, message }))
+}
+
+const name = Type.String({ maxLength: 128 })
+const record = Type.Record(Type.String({ maxLength: 128 }), Type.Unknown())
+const descriptionCheck = Compile(
+  Type.Object(
+    {
+      hooks: Type.Record(
+        Type.String({ maxLength: 128 }),
+        Type.Object(
+          { functions: Type.Array(name, { maxItems: 64 }), declares: record },
+          { additionalProperties: false },
+        ),
+      ),
+      lifecycle: Type.Array(name, { maxItems: 64 }),
+      configSchema: Type.Optional(record),
+    },
+    { additionalProperties: false },
+  ),
+)
+
+/** @throws ORC_PLUGIN_ACTIVATE_FAILED when it is not what our bootstrap makes of a plugin object. */
+export function readDescription(value: unknown): Description {
+  if (descriptionCheck.Check(value)) return value as Description
+  throw new OrchestryError(
+    'ORC_PLUGIN_ACTIVATE_FAILED',
+    'what the plugin declares is not an object of hooks, functions and a config schema of at most 64 names each',
+  )
 }

@@ -61,8 +61,15 @@ export async function createGuestIsolate(
   for (const name of entryNames) entry[name] = (await entries.get(name, { reference: true })) as ivm.Reference
 
   // Arguments are primitives and results are strings or nothing, so that no object ever crosses.
-  const run = (name: (typeof entryNames)[number], args: (string | number | boolean)[], timeout: number) =>
-    (entry[name] as ivm.Reference).apply(undefined, args, { timeout: Math.max(1, Math.ceil(timeout)) })
+  const run = async (name: (typeof entryNames)[number], args: (string | number | boolean)[], timeout: number) => {
+    try {
+      return await (entry[name] as ivm.Reference).apply(undefined, args, { timeout: Math.max(1, Math.ceil(timeout)) })
+    } catch (thrown) {
+      // The bootstrap throws nothing: while the isolate lives, and in time, this is a rejection that no code of the guest caught.
+      const failure = failureOf(thrown)
+      throw failure === 'gone' && !isolate.isDisposed ? new StrayRejection(wordsOf(thrown)) : thrown
+    }
+  }
 
   const cpuMs = () => (isolate.isDisposed ? 0 : Number(isolate.cpuTime) / 1e6)
 
@@ -85,6 +92,18 @@ export async function createGuestIsolate(
       if (!isolate.isDisposed) isolate.dispose()
     },
   }
+}
+
+/** A promise of the guest was rejected and nobody caught it. The isolate can go on. */
+export class StrayRejection extends Error {}
+
+const place = /plugin\.js:\d+:\d+/
+
+function wordsOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return 'a promise was rejected and nobody caught it'
+  const where = place.exec(String(thrown.stack).slice(0, 2_000))?.[0]
+  const words = `a promise was rejected and nobody caught it: ${String(thrown.message).slice(0, 300)}`
+  return where === undefined ? words : `${words} (${where})`
 }
 
 /** Which of our failure kinds an error of the engine is. Told by the isolate's state first, by text only between two causes. */

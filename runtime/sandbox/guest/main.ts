@@ -11,7 +11,7 @@ import { limits } from '../../limits.ts'
 import { createFrameReader, encodeFrame } from '../frame.ts'
 import type { FromGuest, ToGuest } from '../protocol.ts'
 import { type CpuAccount, createCpuAccount } from './cpu-account.ts'
-import { createGuestIsolate, failureOf, type GuestIsolate } from './isolate.ts'
+import { createGuestIsolate, failureOf, type GuestIsolate, StrayRejection } from './isolate.ts'
 
 const addonPath = process.argv[2] ?? ''
 const beatMs = 100
@@ -67,9 +67,10 @@ function answer(id: number, work: Promise<unknown>, instance?: string): void {
       say({ op: 'pending', id })
     },
     (thrown: unknown) => {
-      const failure = failureOf(thrown)
       running.delete(id)
+      const failure = thrown instanceof StrayRejection ? 'guest' : failureOf(thrown)
       if (answeredEarly.delete(id) && instance !== undefined) say({ op: 'lost', instance, failure })
+      else if (thrown instanceof StrayRejection) sayResult(id, JSON.stringify([[0, thrown.message]]), instance)
       else say({ op: 'result', id, failure }, '')
     },
   )
@@ -156,7 +157,10 @@ function onMessage(message: ToGuest, body: string): void {
         .deliver(message.request, message.nowMs, message.isOk, body, target.timeoutMs)
         .then(() => target.cpu.spend(asker))
         // The guest went wrong after its await: whichever call waits will never be answered.
-        .catch((thrown: unknown) => say({ op: 'lost', instance: message.instance, failure: failureOf(thrown) }))
+        .catch((thrown: unknown) => {
+          const failure = thrown instanceof StrayRejection ? 'guest' : failureOf(thrown)
+          say({ op: 'lost', instance: message.instance, failure })
+        })
       return
     }
     case 'close':
