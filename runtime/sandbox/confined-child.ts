@@ -93,8 +93,8 @@ export function spawnConfined(launch: Launch): ConfinedChild {
     pid = node
     preferAsVictim(found)
     preferAsVictim(node)
-    const { late } = launch
-    if (late !== undefined) execFile(late.file, [`--pid=${node}`, ...late.args], { env: {} }, () => {})
+    const [file, ...args] = launch.late?.(node) ?? []
+    if (file !== undefined) execFile(file, args, { env: {} }, () => {})
   }
 
   return {

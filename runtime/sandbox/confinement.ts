@@ -21,8 +21,8 @@ export interface Launch {
   readonly seccomp?: Buffer
   /** The process belongs to a user of its own, so that whatever belongs to this user belongs to the process. */
   readonly uid?: number
-  /** A limit that can only be set from outside, once Node runs: to be started with `--pid` of it before the arguments. */
-  readonly late?: { readonly file: string; readonly args: readonly string[] }
+  /** The command that sets what can only be set from outside, once the process is there. */
+  late?(pid: number): readonly string[]
 }
 
 export interface Confinement {
@@ -143,6 +143,7 @@ export function withNamespaces(
 ): Confinement {
   const { isRoot, node } = machine
   const seccomp = seccompProgram(machine.architecture) as Buffer
+  const prlimit = machine.tool('prlimit') as string
   const setpriv = isRoot ? [machine.tool('setpriv') as string] : []
   const own: [string, string][] = [...libraries, node, ...setpriv].map((path) => [path, path])
   const binds: [string, string][] = [...own, [program.path, inside.path], [program.addon, inside.addon]]
@@ -164,9 +165,10 @@ export function withNamespaces(
   ]
   return confinement(3, node, inside, (isJit, end) => {
     if (!isRoot) {
-      const limit = { file: machine.tool('prlimit') as string, args: [`--nproc=${processesOf(machine)}`] }
-      const late = machine.countsByNamespace ? { late: limit } : {}
-      return toLaunch([...limitSteps(machine, isJit), ...bwrap, ...end], { seccomp, ...late })
+      // The bound is on all processes of the user until there is a user namespace, which counts for itself.
+      const late = (pid: number) => [prlimit, `--pid=${pid}`, `--nproc=${processesOf(machine)}`]
+      const more = machine.countsByNamespace ? { seccomp, late } : { seccomp }
+      return toLaunch([...limitSteps(machine, isJit), ...bwrap, ...end], more)
     }
     const uid = nextUid()
     const limited = limitSteps(machine, isJit, processesOf(machine))

@@ -31,8 +31,11 @@ export function usedCpuMs(pid: number): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * kernelTickMs
 }
 
-/** Of two processes with one number, tells which is which. */
-export const startTimeOf = (pid: number): string | undefined => statOf(pid)[19]
+/** Of two processes with one number, tells which is which; undefined when it has ended, noted by its parent or not. */
+export function startTimeOf(pid: number): string | undefined {
+  const fields = statOf(pid)
+  return /^[ZX]/.test(fields[0] ?? '') ? undefined : fields[19]
+}
 
 export async function childrenOf(pid: number): Promise<number[]> {
   const listed = read(`/proc/${pid}/task/${pid}/children`)
