@@ -1,7 +1,7 @@
 /** Grants that are harmless one by one and not together: who may write what another grant runs may do anything. Pure. */
 import { basename, dirname } from 'node:path'
 import type { CapabilityRecord } from '@orchestry/sdk'
-import { isWithin, pathsOverlap } from './path-overlap.ts'
+import { isWithin, pathsOverlap } from './absolute-path.ts'
 
 /** Programs that run what a file tells them. */
 const interpreters =

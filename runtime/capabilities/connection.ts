@@ -1,5 +1,5 @@
 /** One connected socket as a plugin may use it: reads and writes that are bounded in bytes and in time. */
-import type { Socket } from 'node:net'
+import { connect, type NetConnectOpts, type Socket } from 'node:net'
 import type { Chunk, Encoding } from '@orchestry/sdk'
 import { OrchestryError } from '../errors.ts'
 
@@ -113,6 +113,16 @@ export function createConnection(what: string, socket: Socket): Connection {
     },
     close: () => void socket.destroy(),
   }
+}
+
+/** Rejects with the error of the system. */
+export async function connectedSocket(to: NetConnectOpts, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted()
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
+  const socket = connect({ ...to, signal })
+  socket.once('connect', () => resolve(socket))
+  socket.on('error', reject)
+  return await promise
 }
 
 /** Bytes in one growing buffer, so that an answer that drips in is not copied again with every drop. */

@@ -1,6 +1,6 @@
 /** The processes of one command: those of its group, and on Linux also those that left it and can still be recognised. */
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { isWithin } from './path-overlap.ts'
+import { isWithin } from './absolute-path.ts'
 
 const roundsMost = 5
 

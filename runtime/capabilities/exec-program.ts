@@ -5,8 +5,8 @@ import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
-import { realPathOf } from './files-roots.ts'
-import { absoluteProblem, pathsOverlap } from './path-overlap.ts'
+import { absoluteProblem } from './absolute-path.ts'
+import { overlapping, realPathOf } from './real-path.ts'
 
 const programBytes = 512 * 1024 * 1024
 const chunkBytes = 256 * 1024
@@ -19,14 +19,12 @@ const shells =
 export function programProblem(path: string, reserved: readonly string[]): string | undefined {
   const spelled = absoluteProblem(path)
   if (spelled !== undefined) return spelled
-  const real = realPathOf(path)
   // Many a small system has all its tools in one such file; called by a tool's name it is that tool.
-  const shell = [path, real].map((one) => basename(one)).find((name) => shells.test(name)) ?? busyboxOf(path)
+  const shell =
+    [path, realPathOf(path)].map((one) => basename(one)).find((name) => shells.test(name)) ?? busyboxOf(path)
   if (shell !== undefined)
     return `"${shell}" runs whatever it is told; name the program itself, which needs no shell around it`
-  const met = ['/proc', '/dev', '/sys', ...reserved].find((one) =>
-    [one, realPathOf(one)].some((there) => pathsOverlap(real, there) || pathsOverlap(path, there)),
-  )
+  const met = overlapping(path, ['/proc', '/dev', '/sys', ...reserved])
   return met === undefined ? undefined : `"${path}" lies in ${met}, where no program may be granted`
 }
 

@@ -5,12 +5,10 @@
 import { type BigIntStats, constants } from 'node:fs'
 import { type FileHandle, lstat, open, opendir } from 'node:fs/promises'
 import { OrchestryError } from '../errors.ts'
+import { asItself } from './as-itself.ts'
 import { segmentProblem } from './files-path.ts'
 import { denied, labelOf } from './files-rule.ts'
 
-/** Opens the thing itself and touches nothing: no device wakes up, no pipe waits. Node has no name for it. */
-const O_PATH = 0o10000000
-const asItself = O_PATH | constants.O_NOFOLLOW
 /** Entries looked at in one walk over a tree. */
 const entriesMost = 20_000
 

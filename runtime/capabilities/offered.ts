@@ -55,7 +55,7 @@ export function createOfferedCapabilities(deps: OfferedDeps): CapabilityTable {
   const list = [
     createNetCapability(outside),
     createTcpCapability({ clock, ownListeners }),
-    createUnixCapability({ clock, forbidden: () => ownDirectories }),
+    createUnixCapability(machine),
     createGrpcCapability(outside),
     createRedisCapability(outside),
     createFilesCapability(machine),

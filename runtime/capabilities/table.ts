@@ -15,7 +15,7 @@ import type {
   Violation,
 } from './capability.ts'
 import { combinationProblems } from './combinations.ts'
-import { realPathOf } from './files-roots.ts'
+import { realPathOf } from './real-path.ts'
 import { createTrace, isInexact, type Trace } from './trace.ts'
 
 /** A refusal of what is not granted, as against a failure of what is. */

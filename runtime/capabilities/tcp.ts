@@ -1,9 +1,10 @@
 /** Lets a plugin connect to what its record names, by TCP, under the rules about addresses that HTTP requests have. */
-import { connect, type LookupFunction, type Socket } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import { canonicalAddress, isGranted, kindOf } from './addresses.ts'
 import type { Capability } from './capability.ts'
+import { connectedSocket } from './connection.ts'
 import { isOwnListener, type Listener } from './own-listeners.ts'
 import { type Address, blocked, type IsAllowed, type Resolve, resolveAllowed } from './resolve.ts'
 import { keyOf, matchSocket, readSocketRule, readTarget, type SocketTarget } from './socket-rule.ts'
@@ -77,11 +78,6 @@ async function connected(
   found: readonly Address[],
   signal: AbortSignal,
 ): Promise<Socket> {
-  signal.throwIfAborted()
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>()
   const lookup: LookupFunction = (_host, _options, callback) => callback(null, [...found])
-  const socket = connect({ host, port, signal, autoSelectFamily: true, lookup })
-  socket.once('connect', () => resolve(socket))
-  socket.on('error', reject)
-  return await promise
+  return await connectedSocket({ host, port, autoSelectFamily: true, lookup }, signal)
 }

@@ -38,6 +38,3 @@ export function pathRefusal(path: string): string | undefined {
   const [, whose] = runtimeSockets.find(([pattern]) => pattern.test(path)) ?? []
   return whose === undefined ? undefined : `belongs to ${whose} and is granted to nobody`
 }
-
-export const isWithin = (path: string, folder: string): boolean =>
-  path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`)

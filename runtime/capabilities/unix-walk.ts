@@ -5,11 +5,8 @@
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { OrchestryError } from '../errors.ts'
+import { asItself } from './as-itself.ts'
 import { wellKnownSockets } from './unix-path.ts'
-
-/** A handle that only names the file: it needs no right to read it. Node has no word for it. */
-const O_PATH = 0o10000000
-const named = O_PATH | constants.O_NOFOLLOW
 
 export interface HeldSocket {
   /** Leads to the socket itself, however its path has changed meanwhile. */
@@ -22,10 +19,10 @@ export interface HeldSocket {
  *
  * @throws ORC_CAPABILITY_DENIED, or the error of the system where there is no such file.
  */
-export async function holdSocket(path: string, forbiddenPaths: readonly string[]): Promise<HeldSocket> {
-  const forbidden = await identities([...wellKnownSockets, ...forbiddenPaths])
+export async function holdSocket(path: string, reserved: readonly string[]): Promise<HeldSocket> {
+  const forbidden = await identities([...wellKnownSockets, ...reserved])
   const parts = path.slice(1).split('/')
-  let handle = await open('/', named | constants.O_DIRECTORY)
+  let handle = await open('/', asItself | constants.O_DIRECTORY)
   try {
     for (const [index, part] of parts.entries()) {
       const isLast = index === parts.length - 1
@@ -51,7 +48,7 @@ export async function holdSocket(path: string, forbiddenPaths: readonly string[]
 
 async function step(from: FileHandle, part: string, isLast: boolean): Promise<FileHandle> {
   const path = `/proc/self/fd/${from.fd}/${part}`
-  return await open(path, isLast ? named : named | constants.O_DIRECTORY)
+  return await open(path, isLast ? asItself : asItself | constants.O_DIRECTORY)
 }
 
 /**

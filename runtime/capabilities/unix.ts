@@ -1,28 +1,31 @@
 /** Lets a plugin connect to the Unix sockets that its record names, by exact path. Linux only. */
-import { realpathSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
+import { isWithin } from './absolute-path.ts'
 import type { Capability } from './capability.ts'
+import { connectedSocket } from './connection.ts'
+import { realPathOf } from './real-path.ts'
 import { createStreamUse } from './stream.ts'
-import { isWithin, pathRefusal } from './unix-path.ts'
+import { pathRefusal } from './unix-path.ts'
 import { holdSocket } from './unix-walk.ts'
 
 export function createUnixCapability(deps: {
   clock: Clock
-  /** Folders of our own, and sockets of the container runtime in use: never granted, under whatever name. */
-  forbidden: () => readonly string[]
+  /** Paths of this Orchestry itself: no socket in them is ever connected to, under whatever name. */
+  reserved: readonly string[]
 }): Capability<'unix'> {
+  const { clock, reserved } = deps
   const refusalOf = (path: string) => {
-    const isForbidden = deps.forbidden().some((own) => isWithin(path, own) || isWithin(path, realPathOf(own) ?? own))
-    return pathRefusal(path) ?? (isForbidden ? "is Orchestry's own or its container runtime's" : undefined)
+    const isReserved = reserved.some((own) => isWithin(path, own) || isWithin(path, realPathOf(own)))
+    return pathRefusal(path) ?? (isReserved ? "is Orchestry's own" : undefined)
   }
   return {
     kind: 'unix',
     check({ paths }) {
       if (process.platform !== 'linux') return ['paths: Unix sockets can be granted on Linux only']
       return paths.flatMap((path) => {
-        const real = realPathOf(path) ?? path
+        const real = realPathOf(path)
         const refusal = refusalOf(path) ?? refusalOf(real)
         if (refusal !== undefined) return [`paths: ${JSON.stringify(path)} ${refusal}`]
         return real === path ? [] : [`paths: "${path}" is or lies behind a link; grant ${real}`]
@@ -38,7 +41,7 @@ export function createUnixCapability(deps: {
       return createStreamUse({
         kind: 'unix',
         maxReadKb: grant.maxReadKb,
-        clock: deps.clock,
+        clock,
         caller,
         aim(path) {
           const refusal = granted.has(path) ? refusalOf(path) : `is not granted (${grant.paths.join(', ')})`
@@ -47,31 +50,18 @@ export function createUnixCapability(deps: {
               'ORC_CAPABILITY_DENIED',
               `ctx.unix: ${JSON.stringify(path).slice(0, 120)} ${refusal ?? 'can be reached on Linux only'}`,
             )
-          return { shown: path, connect: (signal) => connected(path, deps.forbidden(), signal) }
+          return { shown: path, connect: (signal) => connected(path, reserved, signal) }
         },
       })
     },
   }
 }
 
-async function connected(path: string, forbidden: readonly string[], signal: AbortSignal): Promise<Socket> {
-  const held = await holdSocket(path, forbidden)
+async function connected(path: string, reserved: readonly string[], signal: AbortSignal): Promise<Socket> {
+  const held = await holdSocket(path, reserved)
   try {
-    signal.throwIfAborted()
-    const { promise, resolve, reject } = Promise.withResolvers<Socket>()
-    const socket = connect({ path: held.path, signal })
-    socket.once('connect', () => resolve(socket))
-    socket.on('error', reject)
-    return await promise
+    return await connectedSocket({ path: held.path }, signal)
   } finally {
     await held.release()
-  }
-}
-
-function realPathOf(path: string): string | undefined {
-  try {
-    return realpathSync(path)
-  } catch {
-    return undefined
   }
 }

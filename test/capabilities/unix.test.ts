@@ -14,7 +14,7 @@ import { tempDir } from '../support/temp-dir.ts'
 
 const skip = process.platform === 'linux' ? false : 'Unix sockets are granted on Linux only'
 const skipUnlessRoot = skip || (process.getuid?.() === 0 ? false : 'only root gives files away')
-const capability = createUnixCapability({ clock: systemClock, forbidden: () => [] })
+const capability = createUnixCapability({ clock: systemClock, reserved: [] })
 
 test('a granted socket is spoken to, by its exact path and no other', { skip }, async (t) => {
   const folder = await realpath(await tempDir(t))

@@ -44,7 +44,7 @@ const named = [
 test('SOCK-01: a socket of a runtime, an agent or a session, and an abstract name: the grant is refused, CAP_DENIED', {
   skip,
 }, async (t) => {
-  const capability = createUnixCapability({ clock: systemClock, forbidden: () => [] })
+  const capability = createUnixCapability({ clock: systemClock, reserved: [] })
   for (const path of named) {
     const problems = capability.check?.({ kind: 'unix', why: 'test', paths: [path] }) ?? []
     assert.match(
@@ -72,7 +72,7 @@ test('SOCK-01: our own socket, also through a link, a hard link or a linked fold
   await link(join(own, 'proxy.sock'), join(outside, 'hard.sock'))
   await symlink(own, join(outside, 'folder'))
   await mkdir(join(outside, 'plain.sock'))
-  const capability = createUnixCapability({ clock: systemClock, forbidden: () => [own] })
+  const capability = createUnixCapability({ clock: systemClock, reserved: [own] })
   const paths = ['data/proxy.sock', 'outside/linked.sock', 'outside/folder/proxy.sock'].map((path) =>
     join(folder, path),
   )
@@ -91,7 +91,7 @@ test('SOCK-01: a granted socket that is later replaced by a link to another one 
   const granted = join(folder, 'granted.sock')
   const mine = await startStreamServer(t, (socket) => void socket.end('mine'), { path: granted })
   const other = await startStreamServer(t, (socket) => void socket.end('other'), { path: join(folder, 'other.sock') })
-  const capability = createUnixCapability({ clock: systemClock, forbidden: () => [] })
+  const capability = createUnixCapability({ clock: systemClock, reserved: [] })
   assert.deepEqual(capability.check?.({ kind: 'unix', why: 'test', paths: [granted] }), [])
   const guest = await openHostileGuest(t, { capability, grant: { kind: 'unix', why: 'test', paths: [granted] }, body })
   assert.deepEqual(await guest.attack([granted]), [''])

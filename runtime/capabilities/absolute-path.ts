@@ -1,4 +1,4 @@
-/** Absolute paths beside each other, as texts. Pure. */
+/** Absolute paths as texts: how they should be written, and how two of them lie to each other. Pure. */
 import { normalize } from 'node:path'
 
 /** Whether one of the two is the other, or lies inside it. Both absolute and without `..`. */
