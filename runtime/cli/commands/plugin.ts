@@ -6,10 +6,10 @@ import { usageError } from '../exit.ts'
 import { state } from '../format.ts'
 import { styled } from '../terminal.ts'
 import { agree } from './delete.ts'
-import { declareUsage, showUsage, type UsageOptions } from './plugin-usage.ts'
 import { approvePlugin, type InstallOptions, installPlugin } from './plugin-install.ts'
 import { sayCapabilities, sayLogLine, showPlugin } from './plugin-show.ts'
 import { type TightenOptions, tightenPlugin } from './plugin-tighten.ts'
+import { declareUsage, showUsage, type UsageOptions } from './plugin-usage.ts'
 
 type Options = { url?: string; json?: boolean }
 
