@@ -53,7 +53,7 @@ export function askScalers(
   return [...groups.values()].map(({ names, questions: asked, votes }) => ({
     questions: asked,
     votes,
-    answered: Promise.all(names.map((name) => answered.get(name))).then(() => {}),
+    answered: Promise.all(names.flatMap((name) => answered.get(name) ?? [])).then(() => {}),
   }))
 }
 
