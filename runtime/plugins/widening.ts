@@ -39,6 +39,8 @@ const nothingWhenAbsent = new Set([
   'metadata',
   'redirects',
 ])
+/** Numbers that allow more when they are smaller. */
+const atLeast = new Set(['minMs'])
 /** Lists whose order has a meaning. */
 const ordered = new Set(['args'])
 
@@ -61,7 +63,8 @@ function wider(path: string, field: string, from: unknown, to: unknown): string[
   // The guest no longer sees what the host goes on to send for it.
   if (field === 'mode') return to === 'inject' ? [] : changed
   if (field === 'selector') return fewerLabels(from, to) ? changed : []
-  if (typeof from === 'number' && typeof to === 'number') return to > from ? changed : []
+  if (typeof from === 'number' && typeof to === 'number')
+    return (atLeast.has(field) ? to < from : to > from) ? changed : []
   if (Array.isArray(from) && Array.isArray(to) && !ordered.has(field)) return added(path, from, to)
   if (isObject(from) && isObject(to)) return differences(path, from, to)
   return changed
@@ -87,8 +90,10 @@ function covers(path: string, old: unknown, item: unknown): boolean {
   if (JSON.stringify(old) === JSON.stringify(item)) return true
   if (typeof old !== 'string' || typeof item !== 'string') return false
   if (namePatterns.test(path)) return old.endsWith('*') && item.startsWith(old.slice(0, -1))
-  return path === 'net.hosts' && old.startsWith('*.') && item.endsWith(old.slice(1))
+  return path === 'net.hosts' && old.startsWith('*.') && bareHost.test(item) && item.endsWith(old.slice(1))
 }
+/** An origin may go on behind its host, with whatever the ending is that was granted; its scheme says more besides. */
+const bareHost = /^(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/i
 
 /** Apps are chosen by labels: with one label less there are more of them. */
 function fewerLabels(from: unknown, to: unknown): boolean {

@@ -29,6 +29,25 @@ const wider: [string, CapabilityRecord[], CapabilityRecord[], string[]][] = [
   ],
   ['a host under a granted suffix', [net({ hosts: ['*.a'] })], [net({ hosts: ['x.a', '*.y.a'] })], []],
   ['a host that only ends like it', [net({ hosts: ['*.a'] })], [net({ hosts: ['xa'] })], ['net.hosts: "xa"']],
+  [
+    'PKG-10: an origin elsewhere that ends like the granted suffix',
+    [net({ hosts: ['*.good.test'] })],
+    [net({ hosts: ['https://evil.test/.good.test', 'https://evil.test?.good.test', 'https://evil.test#.good.test'] })],
+    ['net.hosts: "https://evil.test/.good.test", "https://evil.test?.good.test", "https://evil.test#.good.test"'],
+  ],
+  [
+    'PKG-10: another scheme under a granted suffix',
+    [net({ hosts: ['*.good.test'] })],
+    [net({ hosts: ['http://x.good.test'] })],
+    ['net.hosts: "http://x.good.test"'],
+  ],
+  [
+    'timers that come more often',
+    [make('timers')({ minMs: 1_000 })],
+    [make('timers')({ minMs: 100 })],
+    ['timers.minMs: 100 instead of 1000'],
+  ],
+  ['timers that come less often', [make('timers')({ minMs: 100 })], [make('timers')({ minMs: 1_000 })], []],
   ['a name behind a prefix', [events({ emit: ['acme.*'] })], [events({ emit: ['acme.x'] })], []],
   [
     'hearing besides speaking',
