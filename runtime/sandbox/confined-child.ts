@@ -38,6 +38,8 @@ export function spawnConfined(launch: Launch): ConfinedChild {
     detached: true,
   })
   const outer = child.pid ?? 0
+  const group = outer === 0 ? undefined : launch.openGroup?.()
+  group?.add(outer)
   let pid = outer
   let first: { pid: number; startTime: string } | undefined
   let isExited = false
@@ -51,7 +53,10 @@ export function spawnConfined(launch: Launch): ConfinedChild {
   }
   void told?.then(async (found) => {
     const startTime = found === undefined ? undefined : startTimeOf(found)
-    if (found !== undefined && startTime !== undefined) first = { pid: found, startTime }
+    if (found === undefined || startTime === undefined) return
+    first = { pid: found, startTime }
+    // It may have been started before the one outside was in the group.
+    group?.add(found)
   })
   preferAsVictim(outer)
   // What serves nobody at the moment must not keep a finished host process alive.
@@ -74,6 +79,7 @@ export function spawnConfined(launch: Launch): ConfinedChild {
   }
 
   async function hunt(): Promise<void> {
+    await group?.end()
     for (let round = 0; round < huntRounds; round += 1) {
       // Its number can belong to somebody else by now; the time of its start cannot.
       const isThere = first !== undefined && startTimeOf(first.pid) === first.startTime
@@ -91,6 +97,7 @@ export function spawnConfined(launch: Launch): ConfinedChild {
     const [node] = found === undefined ? [] : await childrenOf(found)
     if (found === undefined || node === undefined) return
     pid = node
+    group?.add(node)
     preferAsVictim(found)
     preferAsVictim(node)
     const [file, ...args] = launch.late?.(node) ?? []

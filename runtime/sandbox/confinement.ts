@@ -3,6 +3,7 @@
  * itself: limits, namespaces, user and rights, Node's own permission model.
  */
 import { dirname } from 'node:path'
+import type { ControlGroup, ControlGroups } from './control-groups.ts'
 import type { Machine } from './machine.ts'
 import type { Tier } from './sandbox.ts'
 import { seccompProgram } from './seccomp.ts'
@@ -23,6 +24,9 @@ export interface Launch {
   readonly uid?: number
   /** The command that sets what can only be set from outside, once the process is there. */
   late?(pid: number): readonly string[]
+
+  /** Opened with the process, and ended with it. */
+  openGroup?(): ControlGroup | undefined
 }
 
 export interface Confinement {
@@ -179,4 +183,13 @@ export function withNamespaces(
 function foldersAbove(path: string): string[] {
   const above = dirname(path)
   return above === '/' ? [] : [...foldersAbove(above), above]
+}
+
+/** The same with a control group for each process. */
+export function withControlGroups(confinement: Confinement, groups: ControlGroups, machine: Machine): Confinement {
+  const bounds = { memoryMb: baseMb.jitless + isolatesMb, processes: processesOf(machine) }
+  return {
+    ...confinement,
+    launch: (isJit) => ({ ...confinement.launch(isJit), openGroup: () => groups.open(bounds) }),
+  }
 }

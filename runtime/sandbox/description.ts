@@ -63,7 +63,7 @@ export function describeConfinement(
       isTrue: hasOwnUser || tier === 3,
       holds: hasOwnUser
         ? 'a user id of its own for each process, without any rights'
-        : 'no rights, and a user that owns no file it sees',
+        : 'no rights, in a user namespace of its own',
       lacks: 'it runs as the user of Orchestry',
     },
     {

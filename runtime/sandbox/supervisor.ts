@@ -4,7 +4,8 @@ import type { Clock } from '../clock.ts'
 import { messageOf, OrchestryError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { findEngineAddon } from './addon.ts'
-import { withOwnUser } from './confinement.ts'
+import { withControlGroups, withOwnUser } from './confinement.ts'
+import { prepareControlGroups } from './control-groups.ts'
 import { describeConfinement } from './description.ts'
 import { readMachine } from './machine.ts'
 import { createPluginSandbox } from './plugin-sandbox.ts'
@@ -28,10 +29,13 @@ export async function createSandbox(deps: {
   const addon = findEngineAddon()
   const program = { path: await buildSandboxProgram(join(dataDir, 'sandbox')), addon: addon.path }
   const machine = readMachine()
+  const groups = prepareControlGroups()
   const nextUid = createUserIds()
   const found = await findTiers(machine, program, nextUid)
   let undoStaging = async () => {}
   const { tier, spares, tiers } = await begin(found)
+  const groupProblem =
+    tier === 0 ? 'tier 0 asks nothing of the kernel' : typeof groups === 'string' ? groups : undefined
   const loaded = new Set<PluginSandbox>()
 
   /** A tier is had when a process of ours is ready in it; that one is then the first spare. */
@@ -44,6 +48,7 @@ export async function createSandbox(deps: {
       undoStaging = staged.remove
       chosen = withOwnUser(machine, staged.program, nextUid)
     }
+    if (chosen.tier > 0 && typeof groups !== 'string') chosen = withControlGroups(chosen, groups, machine)
     const spares = createSpares(chosen, log)
     try {
       await spares.prepare()
@@ -65,7 +70,7 @@ export async function createSandbox(deps: {
       node: process.versions.node,
       tier,
       floor: deps.floor ?? 1,
-      ...describeConfinement(tier, machine, 'control groups are not used'),
+      ...describeConfinement(tier, machine, groupProblem),
       tiers: tiers.map(({ tier, why }) => ({
         tier,
         isAvailable: why === undefined,
