@@ -2,7 +2,7 @@
 import type { CapabilityKind, CapabilityRecord, Manifest } from '@orchestry/sdk'
 import { OrchestryError, type Problem } from '../errors.ts'
 import { resolveGrants } from './grants.ts'
-import type { InstanceRecord, LockEntry } from './plugins.ts'
+import type { InstanceRecord, LockEntry, PendingVersion } from './plugins.ts'
 import { problemsText } from './problems.ts'
 import { descriptive, widening } from './widening.ts'
 
@@ -49,16 +49,56 @@ export const agreedOf = ({ agreed, grants }: InstanceRecord): readonly Capabilit
  * what the old records would have become with it counts. A default of the new version is not the operator's word.
  */
 export function widerThanAgreed(before: LockEntry, next: Pick<LockEntry, 'manifest' | 'instances' | 'isJitGranted'>) {
-  const asked = before.manifest.capabilities ?? []
   const jit = next.isJitGranted && !before.isJitGranted ? ['machine code made at run time (JIT)'] : []
   // Without an instance nothing is resolved yet: then the records themselves are compared.
-  if (next.instances.length === 0) return [...widening(asked, next.manifest.capabilities ?? []), ...jit]
+  if (next.instances.length === 0)
+    return [...widening(before.manifest.capabilities ?? [], next.manifest.capabilities ?? []), ...jit]
+  return [...widerGrants(before, next.instances, []), ...jit]
+}
+
+/** What a version that was approved is to have beyond what was shown: its defaults and its programs may be others by now. */
+export function widerThanShown(
+  before: LockEntry,
+  shown: NonNullable<PendingVersion['instances']>,
+  next: Pick<LockEntry, 'instances'>,
+): string[] {
+  return widerGrants(before, next.instances, shown)
+}
+
+function widerGrants(
+  before: LockEntry,
+  next: readonly InstanceRecord[],
+  shown: NonNullable<PendingVersion['instances']>,
+): string[] {
+  const asked = before.manifest.capabilities ?? []
   const anyCheck = { kinds: asked.map(({ kind }) => kind), check: () => [], checkTogether: () => [] }
-  const wider = next.instances.flatMap(({ name, given, grants }) => {
+  const wider = next.flatMap(({ name, given, grants }) => {
     const had = before.instances.find((instance) => instance.name === name)
-    return widening([...(had ? agreedOf(had) : []), ...resolveGrants(asked, given, anyCheck).grants], grants)
+    const also = shown.find((instance) => instance.name === name)?.grants ?? []
+    const ofConfig = resolveGrants(asked, given, anyCheck).grants
+    return widening([...(had ? agreedOf(had) : []), ...ofConfig, ...also], grants)
   })
-  return [...new Set(wider), ...jit]
+  return [...new Set(wider)]
+}
+
+/** With the programs that were agreed to: a new config is no yes to one that was changed on the disk since. */
+export function withAgreedPrograms(next: InstanceRecord, had: readonly InstanceRecord[]): InstanceRecord {
+  const ownLast = [...had].sort((a, b) => Number(a.name === next.name) - Number(b.name === next.name))
+  const digests = new Map(
+    ownLast
+      .flatMap(agreedOf)
+      .flatMap((grant) => (grant.kind === 'exec' ? grant.commands : []))
+      .flatMap(({ path, digest }) => (digest === undefined ? [] : [[path, digest] as const])),
+  )
+  const grants = next.grants.map((grant): CapabilityRecord => {
+    if (grant.kind !== 'exec') return grant
+    const commands = grant.commands.map((command) => {
+      const digest = digests.get(command.path)
+      return digest === undefined ? command : { ...command, digest }
+    })
+    return { ...grant, commands }
+  })
+  return { ...next, grants }
 }
 
 export function consentNeededFirst(id: string, asked: readonly Problem[]): OrchestryError {

@@ -5,10 +5,17 @@ import { codeOf, OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
 import type { CompiledBundle } from './bundle.ts'
 import type { CompiledPackage } from './compile.ts'
-import { askedOf, consentNeeded, consentNeededFirst, widerThanAgreed } from './consent.ts'
+import {
+  askedOf,
+  consentNeeded,
+  consentNeededFirst,
+  widerThanAgreed,
+  widerThanShown,
+  withAgreedPrograms,
+} from './consent.ts'
 import type { Lock } from './lock.ts'
 import { unscopedName } from './package.ts'
-import type { InstanceRecord, LockEntry, TightenView } from './plugins.ts'
+import type { InstanceRecord, LockEntry, PendingVersion, TightenView } from './plugins.ts'
 import type { Register } from './register.ts'
 import type { Next, Serving } from './serving.ts'
 import type { Slot } from './slot.ts'
@@ -22,6 +29,8 @@ export interface InstallOptions {
   readonly instance?: string
   /** The operator agrees to all that is asked for; what comes with Orchestry is agreed to. */
   readonly isAgreed?: boolean
+  /** What the yes was said to, where it was said to something that had been shown. */
+  readonly shown?: PendingVersion['instances']
 }
 
 export interface Installer {
@@ -81,15 +90,20 @@ export function createInstaller(deps: {
       ...(before === undefined ? {} : { previousVersion: before.version }),
     }
     let wider: readonly string[] = []
+    let settled: readonly InstanceRecord[] = []
     const tightened = tightenedAsBefore(slot)
     const next: Next = {
       base,
       bundle,
       wanted: (loaded) => wantedInstances(slot, loaded, options),
       review(instances) {
-        wider = before === undefined ? [] : widerThanAgreed(before, { ...base, instances })
-        if (before !== undefined && wider.length > 0 && options.isAgreed !== true)
-          throw consentNeeded(slot.id, origin.version, before.version, wider)
+        settled = instances
+        if (before === undefined) return tightened.review(instances)
+        wider = widerThanAgreed(before, { ...base, instances })
+        const { isAgreed, shown } = options
+        const unagreed = isAgreed === true ? shown && widerThanShown(before, shown, { instances }) : wider
+        if (unagreed !== undefined && unagreed.length > 0)
+          throw consentNeeded(slot.id, origin.version, before.version, unagreed)
         return tightened.review(instances)
       },
     }
@@ -99,7 +113,7 @@ export function createInstaller(deps: {
       await serving.replace(slot, next)
     } catch (thrown) {
       const isWaiting = before !== undefined && codeOf(thrown) === 'ORC_PLUGIN_CONSENT_NEEDED'
-      if (isWaiting) await keepPending(slot, before, origin, bundle, options, wider)
+      if (isWaiting) await keepPending(slot, before, origin, bundle, options, { differences: wider, settled })
       // Nothing is kept of a plugin that was never here; a built-in stays listed, so that its absence explains itself.
       else if (before === undefined && options.kind === 'directory') register.drop(slot.id)
       else register.recordFailure(slot, thrown)
@@ -119,10 +133,11 @@ export function createInstaller(deps: {
     origin: Origin,
     bundle: CompiledBundle,
     { config, instance }: InstallOptions,
-    differences: readonly string[],
+    { differences, settled }: { differences: readonly string[]; settled: readonly InstanceRecord[] },
   ): Promise<void> {
     const given = { ...(config === undefined ? {} : { config }), ...(instance === undefined ? {} : { instance }) }
-    const entry = { ...before, pending: { ...origin, ...given, differences, askedAtMs: clock.now() } }
+    const instances = settled.map(({ name, grants }) => ({ name, grants }))
+    const entry = { ...before, pending: { ...origin, ...given, differences, instances, askedAtMs: clock.now() } }
     await lock.keepBundle(bundle)
     await lock.put(entry)
     slot.entry = entry
@@ -134,7 +149,9 @@ export function createInstaller(deps: {
     async install({ pkg, manifest, bundle, sdkHash }, options) {
       const source = { kind: options.kind, path: pkg.dir }
       const isAgreed = options.isAgreed === true || options.kind === 'builtin'
-      const isFirst = register.slots.get(pkg.name)?.entry === undefined
+      const before = register.slots.get(pkg.name)?.entry
+      // What comes with Orchestry was never asked about: whoever takes its name does not take its grants with it.
+      const isFirst = before === undefined || (before.source.kind === 'builtin' && options.kind !== 'builtin')
       const asked = isFirst && !isAgreed ? askedOf(manifest) : []
       if (asked.length > 0) throw consentNeededFirst(pkg.name, asked)
       const slot = register.slotOf(pkg.name, { version: pkg.version, source })
@@ -151,8 +168,9 @@ export function createInstaller(deps: {
           'ORC_PLUGIN_NOTHING_PENDING',
           `No version of ${slot.id} waits for approval. Nothing was changed.`,
         )
-      const { config, instance, differences: _differences, askedAtMs: _askedAtMs, ...origin } = pending
-      const options = { kind: origin.source.kind, isAgreed: true }
+      const { config, instance, differences: _differences, askedAtMs: _askedAtMs, instances, ...origin } = pending
+      const shown = instances === undefined ? {} : { shown: instances }
+      const options = { kind: origin.source.kind, isAgreed: true, ...shown }
       const given = { ...(config === undefined ? {} : { config }), ...(instance === undefined ? {} : { instance }) }
       await bring(slot, origin, await lock.readBundle(pending.bundleHash), { ...options, ...given })
     },
@@ -163,7 +181,9 @@ export function createInstaller(deps: {
       const name = instance ?? usualName(slot)
       const wanted = { name, given: config, isDefault: entry.source.kind === 'builtin' }
       const bundle = await lock.readBundle(entry.bundleHash)
-      const { review, told } = tightenedAsBefore(slot)
+      const { review: tightened, told } = tightenedAsBefore(slot)
+      const review = (settled: readonly InstanceRecord[]) =>
+        tightened(settled.map((next) => withAgreedPrograms(next, had)))
       await serving.replace(slot, { base, bundle, wanted: async () => withInstance(had, wanted), review })
       events.emit({ type: 'plugin.configured', data: { plugin: slot.id, instance: name, ...told() } })
       register.changed()

@@ -52,6 +52,8 @@ export interface PendingVersion
   readonly instance?: string
   /** What it asks for in addition, in words. */
   readonly differences: readonly string[]
+  /** What its instances were to have when it asked; a yes is to that and to no more. Absent in what older versions stored. */
+  readonly instances?: readonly Pick<InstanceRecord, 'name' | 'grants'>[]
   readonly askedAtMs: number
 }
 

@@ -57,10 +57,20 @@ export function keepTightened(
   if (before?.agreed === undefined) return { record: next, loosened: [] }
   const { agreed, grants } = before
   const loosened: string[] = []
+  const named = (list: readonly CapabilityRecord[], { kind }: CapabilityRecord, binding: string) =>
+    list.find((one) => one.kind === kind && bindingOf(one) === binding)
+  /** Under its name; or, as it needs no new yes, what is asked for no more by the name that it had. */
+  const askedBefore = (grant: CapabilityRecord) =>
+    named(agreed, grant, bindingOf(grant)) ??
+    agreed.find(
+      (one) =>
+        one.kind === grant.kind &&
+        named(next.grants, one, bindingOf(one)) === undefined &&
+        widening([one], [grant]).length === 0,
+    )
   const kept = next.grants.flatMap((grant) => {
-    const find = (list: readonly CapabilityRecord[]) =>
-      list.find((one) => one.kind === grant.kind && bindingOf(one) === bindingOf(grant))
-    const [asked, tight] = [find(agreed), find(grants)]
+    const asked = askedBefore(grant)
+    const tight = asked && named(grants, asked, bindingOf(asked))
     if (asked === undefined) return [grant]
     const isLess = widening([asked], [grant]).length === 0
     if (tight === undefined && isLess) return []

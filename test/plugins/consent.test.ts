@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is how manifests write references to the config
 import assert from 'node:assert/strict'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Manifest } from '@orchestry/sdk'
 import type { OrchestryError } from '../../runtime/errors.ts'
@@ -164,4 +165,64 @@ test('an upgrade of what comes with Orchestry is agreed to, whatever it asks for
   await w.folder('builtin/b', folder(2, [net]))
   await w.restart()
   assert.deepEqual([w.plugins.show('b').version, await w.ask('b')], ['2.0.0', 2])
+})
+
+test('C51: whoever takes the name of what comes with Orchestry is asked for what it wants, like anybody new', async (t) => {
+  const own = { name: '@orchestry/b', version: '1.0.0', code: scaler(1), manifest: { capabilities: [net] } }
+  const w = await world(t, { builtins: { b: own } })
+  await w.plugins.start()
+  const path = await w.folder('impostor', { ...own, version: '9.0.0', code: scaler(9) })
+  await assert.rejects(w.plugins.install({ path }), { code: 'ORC_PLUGIN_CONSENT_NEEDED', message: /a\.example/ })
+  assert.deepEqual([w.plugins.show('b').version, await w.ask('b')], ['1.0.0', 1])
+  assert.equal((await w.plugins.install({ path, isAgreed: true })).version, '9.0.0')
+})
+
+/** A program on the disk, and a plugin that may run it. */
+async function withProgram(t: TestContext) {
+  const w = await world(t)
+  const program = join(w.root, 'tool')
+  const change = (text: string) => writeFile(program, text, { mode: 0o755 })
+  await change('first')
+  const exec = { kind: 'exec', commands: [{ name: 'run', path: program }], why }
+  const code = scaler(1, "config: Type.Object({ host: Type.String({ default: 'a.example' }) }),")
+  const write = (major: number, capabilities: readonly object[]) =>
+    w.folder('p', { name: 'p', version: `${major}.0.0`, code, manifest: { capabilities } })
+  const path = await write(1, [exec])
+  await w.plugins.install({ path, isAgreed: true })
+  const digest = () => {
+    const [grant] = w.plugins.usesOf('p')[0]?.grants ?? []
+    return grant?.kind === 'exec' ? grant.commands[0]?.digest : undefined
+  }
+  return { w, path, write, exec, change, digest }
+}
+
+test('EXEC-02: a new config, or a new instance, is no yes to a program that was changed on the disk', async (t) => {
+  const { w, change, digest } = await withProgram(t)
+  const agreed = digest()
+  assert.match(String(agreed), /^[0-9a-f]{64}$/)
+  await change('second')
+  await w.plugins.configure('p', { host: 'b.example' })
+  assert.equal(digest(), agreed)
+  await w.plugins.configure('p', { host: 'c.example' }, 'another')
+  assert.deepEqual(
+    w.plugins.usesOf('p').map(({ grants }) => grants.map((one) => one.kind === 'exec' && one.commands[0]?.digest)),
+    [[agreed], [agreed]],
+  )
+})
+
+test('EXEC-02, PKG-10: a yes is to what was shown; a program that changed since is asked for anew', async (t) => {
+  const { w, path, write, exec, change, digest } = await withProgram(t)
+  const agreed = digest()
+  await write(2, [exec, net])
+  await assert.rejects(w.plugins.install({ path }), { code: 'ORC_PLUGIN_CONSENT_NEEDED' })
+  await change('second')
+  await assert.rejects(w.plugins.approve('p'), {
+    code: 'ORC_PLUGIN_CONSENT_NEEDED',
+    message: /exec\.commands\.run\.digest/,
+  })
+  const held = w.plugins.show('p')
+  assert.deepEqual([held.version, held.state, digest()], ['1.0.0', 'serving', agreed])
+  assert.match(held.pending?.differences.join() ?? '', /digest/)
+  assert.equal((await w.plugins.approve('p')).version, '2.0.0')
+  assert.notEqual(digest(), agreed)
 })

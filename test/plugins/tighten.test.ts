@@ -79,6 +79,8 @@ const kept: [string, CapabilityRecord[], CapabilityRecord[], string[]][] = [
     ['events'],
   ],
   ['more is asked for', [{ ...events, emit: ['*'] }], [{ ...events, emit: ['*'] }], ['events']],
+  ['the same is asked for under another name', [{ ...events, as: 'news' }, kv], [{ ...tight, as: 'news' }], []],
+  ['what was dropped is asked for under another name', [events, { ...kv, as: 'shelf' }], [tight], []],
   ['something new is asked for', [events, { kind: 'log' }], [tight, { kind: 'log' }], []],
   [
     'more of what was dropped is asked for',

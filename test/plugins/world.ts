@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { createAppsCapability } from '../../runtime/capabilities/apps.ts'
 import { createEventsCapability } from '../../runtime/capabilities/events.ts'
+import { createExecCapability } from '../../runtime/capabilities/exec.ts'
 import { createKvCapability } from '../../runtime/capabilities/kv.ts'
 import { createNetCapability } from '../../runtime/capabilities/net.ts'
 import { createCapabilities } from '../../runtime/capabilities/table.ts'
@@ -48,6 +49,7 @@ export async function world(t: TestContext, options: { builtins?: Record<string,
     }),
     createAppsCapability({ views: () => [], scale: async () => {} }),
     createNetCapability({ clock: systemClock, ownListeners: () => [] }),
+    createExecCapability({ clock: systemClock, reserved: [] }),
   ])
   const make = () =>
     createPlugins({
