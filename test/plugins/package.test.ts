@@ -36,7 +36,12 @@ const badManifests: [string, PluginFolder, string, RegExp][] = [
   ['33 capabilities', withCapability(...Array(33).fill(net)), at('capabilities'), /more than 32/],
   ['a capability that is a text', withCapability('net'), at('capabilities/0'), /object with a "kind"/],
   ['a capability without a kind', withCapability({}), at('capabilities/0/kind'), /must be a text/],
-  ['an unknown kind', withCapability({ kind: 'filez' }), at('capabilities/0/kind'), /the kinds are net, proxy, kv/],
+  [
+    'an unknown kind',
+    withCapability({ kind: 'filez' }),
+    at('capabilities/0/kind'),
+    /did you mean "files"\?; the kinds are net, tcp/,
+  ],
   ['a misspelt kind', withCapability({ kind: 'metric' }), at('capabilities/0/kind'), /did you mean "metrics"\?/],
   ['a kind like a method of objects', withCapability({ kind: 'toString' }), at('capabilities/0/kind'), /unknown/],
   ['a misspelt scope', withCapability({ ...net, host: ['x'] }), at('capabilities/0/host'), /did you mean "hosts"\?/],
