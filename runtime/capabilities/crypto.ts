@@ -6,6 +6,7 @@ import { OrchestryError } from '../errors.ts'
 import { secretNameProblems } from '../secret-name.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Capability, GrantOf } from './capability.ts'
+import type { SecretOf } from './net-auth.ts'
 import { createBucket } from './rate.ts'
 
 type Op = GrantOf<'crypto'>['ops'][number]
@@ -25,8 +26,7 @@ const readRandomUuid = argumentsOf('crypto.randomUuid')
 
 export function createCryptoCapability(deps: {
   clock: Pick<Clock, 'monotonic'>
-  /** The value of a secret; undefined where none can be had. */
-  secretOf: (name: string) => string | undefined
+  secretOf: SecretOf
 }): Capability<'crypto'> {
   return {
     kind: 'crypto',

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import { codeOf, OrchestryError } from '../errors.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
 import { argumentsOf, maybe } from './arguments.ts'
+import { timeLeft } from './call-time.ts'
 import type { Caller, Capability, CapabilityUse, GrantOf } from './capability.ts'
 import { type ArgsTemplate, fillTemplate, readTemplate } from './exec-args.ts'
 import { createWrapper, launchOf } from './exec-confine.ts'
@@ -18,7 +19,7 @@ import { createInFlight } from './slots-in-flight.ts'
 const atOnce = 4
 const waitingMost = 64
 const defaults = { timeoutMs: 10_000, maxOutputKb: 64 }
-/** So that the guest still gets the error of a command that took all its time. */
+/** More than usual: what ends a command and all that it started takes its time too. */
 const slackMs = 150
 
 const readRun = argumentsOf(
@@ -106,13 +107,9 @@ function useExec(
     try {
       const scratch = await makeScratch()
       try {
-        const leftMs = invocation.deadlineMs - clock.monotonic() - slackMs
-        const timeoutMs = Math.min(command.timeoutMs ?? defaults.timeoutMs, leftMs)
-        if (timeoutMs <= 0 || isDisposed)
-          throw new OrchestryError(
-            'ORC_HOOK_OVERLOADED',
-            'ctx.exec: the time of the hook call was over before the command was started',
-          )
+        if (isDisposed)
+          throw new OrchestryError('ORC_HOOK_OVERLOADED', 'ctx.exec: the plugin instance was closed. Nothing was run.')
+        const timeoutMs = timeLeft('ctx.exec', invocation, clock, command.timeoutMs ?? defaults.timeoutMs, slackMs)
         const wrapper = await wrapperFor(Math.ceil(timeoutMs / 1000) + 1)
         const launch = launchOf(command.path, realPath, args, wrapper)
         const bounds = { timeoutMs, outputBytes: (command.maxOutputKb ?? defaults.maxOutputKb) * 1024 }

@@ -1,11 +1,11 @@
 /** Lets a plugin make unary gRPC calls of granted methods, described by the proto text of its grant. */
 import type { GrpcAnswer, GrpcCall, GrpcHealth } from '@orchestry/sdk'
 import * as Type from 'typebox'
-import type { Clock } from '../clock.ts'
-import { codeOf, type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
+import { type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
-import { isGranted, kindOf } from './addresses.ts'
 import { argumentsOf } from './arguments.ts'
+import { failureOf } from './batch.ts'
+import { timeLeft } from './call-time.ts'
 import type { Caller, Capability, GrantOf } from './capability.ts'
 import { createGrpcClient, type GrpcClient } from './grpc-client.ts'
 import { decodeMessage, encodeMessage, TooManyValuesError } from './grpc-message.ts'
@@ -22,16 +22,15 @@ import {
   narrowGrpc,
   readGrpcRule,
 } from './grpc-rule.ts'
-import { isOwnListener, type Listener } from './own-listeners.ts'
-import { type Resolve, resolveAllowed } from './resolve.ts'
+import type { SecretOf } from './net-auth.ts'
+import { allowedBy, allowedForInstances, type Outside } from './outside.ts'
+import { resolveAllowed } from './resolve.ts'
 import { createInFlight, type InFlight } from './slots-in-flight.ts'
 
 const atOnce = 64
 const waitingMost = 2_000
 const longestMs = 15_000
 const usualMs = 5_000
-/** So that the guest still gets the error of a call that took all its time. */
-const slackMs = 15
 
 const timeoutMs = Type.Optional(Type.Number({ exclusiveMinimum: 0 }))
 const Call = Type.Object(
@@ -51,12 +50,8 @@ const Check = Type.Object(
 const readUnary = argumentsOf('grpc.unary', Call)
 const readCheckAll = argumentsOf('grpc.checkAll', Type.Array(Check, { maxItems: 2_000 }))
 
-interface Deps {
-  readonly clock: Clock
-  /** What this Orchestry listens on: no plugin ever connects there, whatever it was granted. */
-  readonly ownListeners: () => readonly Listener[]
-  readonly secretOf: (name: string) => string | undefined
-  readonly resolve?: Resolve
+interface Deps extends Outside {
+  readonly secretOf: SecretOf
 }
 
 interface Using {
@@ -107,14 +102,9 @@ async function callOne(operation: string, call: GrpcCall, using: Using, invocati
     )
   const secret = secretFor(target, using)
   return await inFlight.run(async () => {
-    const leftMs = () => invocation.deadlineMs - deps.clock.monotonic() - slackMs
-    const addresses = await resolveAllowed('ctx.grpc', target, isAllowedFor(target, using), deps.resolve)
-    const timeoutMs = Math.min(call.timeoutMs ?? usualMs, longestMs, leftMs())
-    if (timeoutMs <= 0)
-      throw new OrchestryError(
-        'ORC_HOOK_OVERLOADED',
-        'ctx.grpc: the time of the hook call was over before the call was made',
-      )
+    const isAllowed = target.isInstance ? allowedForInstances(deps) : allowedBy(rule.addresses, deps)
+    const addresses = await resolveAllowed('ctx.grpc', target, isAllowed, deps.resolve)
+    const timeoutMs = timeLeft('ctx.grpc', invocation, deps.clock, Math.min(call.timeoutMs ?? usualMs, longestMs))
     const reply = await client.call({
       addresses,
       host: target.host,
@@ -149,13 +139,6 @@ function allow(
     tell(call.target, false)
     throw thrown
   }
-}
-
-/** Which address an instance may have was decided by the endpoint itself; only what nobody may reach is left to refuse. */
-function isAllowedFor({ isInstance }: GrpcTarget, { rule, deps }: Using) {
-  return (address: string, port: number) =>
-    (isInstance ? kindOf(address) !== 'never' : isGranted(address, rule.addresses)) &&
-    !isOwnListener(deps.ownListeners(), address, port)
 }
 
 /** Instances get none: they are strangers that an app brought. */
@@ -215,9 +198,7 @@ async function checkOne(check: Type.Static<typeof Check>, using: Using, invocati
     }
     return { ok: false, status, code: codeOfStatus[status] ?? 'ORC_CAPABILITY_FAILED', message: detail }
   } catch (thrown) {
-    const [code, message] = [codeOf(thrown), messageOf(thrown)]
-    if (code === 'ORC_CAPABILITY_DENIED' || code === 'ORC_NET_BLOCKED_ADDRESS')
-      using.caller.onDenied?.('checkAll', message)
-    return { ok: false, status: statusOfCode[code] ?? 2, code, message }
+    const failure = failureOf(thrown, 'checkAll', using.caller)
+    return { ok: false, status: statusOfCode[failure.code] ?? 2, ...failure }
   }
 }

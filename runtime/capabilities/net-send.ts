@@ -1,8 +1,9 @@
 /** One request of a plugin from its arguments to its answer, over every redirect that may be followed. */
 import type { NetRequest, NetResponse } from '@orchestry/sdk'
 import type { Clock } from '../clock.ts'
-import { codeOf, type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
+import { codeOf, messageOf, OrchestryError } from '../errors.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
+import { timeLeft } from './call-time.ts'
 import type { Caller, GrantOf } from './capability.ts'
 import { injectSecrets, type SecretOf } from './net-auth.ts'
 import { checkHeaders } from './net-headers.ts'
@@ -10,13 +11,12 @@ import type { HttpClient } from './net-http.ts'
 import { isRedirect, nextHop, type Sent } from './net-redirects.ts'
 import { matchTarget, type NetRule, type NetTarget, shownTarget } from './net-rule.ts'
 import type { Bucket } from './rate.ts'
+import { isRefusal } from './refusals.ts'
 import type { InFlight } from './slots-in-flight.ts'
 
 const longestAddress = 8_192
 const longestMs = 15_000
 const usualMs = 5_000
-/** So that the guest still gets the error of a request that took all its time. */
-const slackMs = 15
 
 /** How requests of one kind (to named hosts, to instances) travel. */
 export interface Lane {
@@ -56,14 +56,8 @@ export function createSend(deps: {
     const { headers, secretHeaders, hide } = injected
 
     return await inFlight.run(async () => {
-      const startMs = clock.monotonic()
       const mostMs = Math.min(request.timeoutMs ?? usualMs, longestMs)
-      const untilMs = Math.min(startMs + mostMs, invocation.deadlineMs - slackMs)
-      if (untilMs <= startMs)
-        throw new OrchestryError(
-          'ORC_HOOK_OVERLOADED',
-          'ctx.net: the time of the hook call was over before the request was sent',
-        )
+      const untilMs = clock.monotonic() + timeLeft('ctx.net', invocation, clock, mostMs)
       const sent = { url: first.url, method, headers, body: request.body }
       const response = await follow(first, sent, await sendTo(first, sent, untilMs), untilMs)
       return secretHeaders.size === 0 ? response : hidden(response, hide)
@@ -80,7 +74,7 @@ export function createSend(deps: {
           sent = { ...next, url: target.url }
           response = await sendTo(target, sent, untilMs)
         } catch (thrown) {
-          if (!refusals.has(codeOf(thrown))) throw thrown
+          if (!isRefusal(codeOf(thrown))) throw thrown
           throw redirectDenied(hop, hide(next.address), hide(messageOf(thrown)))
         }
       }
@@ -102,7 +96,7 @@ export function createSend(deps: {
         tell(shown, true)
         return response
       } catch (thrown) {
-        tell(shown, codeOf(thrown) !== 'ORC_NET_BLOCKED_ADDRESS')
+        tell(shown, !isRefusal(codeOf(thrown)))
         throw thrown
       }
     }
@@ -125,8 +119,6 @@ export function createSend(deps: {
     }
   }
 }
-
-const refusals: ReadonlySet<ErrorCode> = new Set(['ORC_CAPABILITY_DENIED', 'ORC_NET_BLOCKED_ADDRESS'])
 
 function hidden(response: NetResponse, hide: (text: string) => string): NetResponse {
   const headers = Object.entries(response.headers).map(([name, value]) => [name, hide(value)] as const)

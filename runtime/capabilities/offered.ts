@@ -54,7 +54,7 @@ export function createOfferedCapabilities(deps: OfferedDeps): CapabilityTable {
   const machine = { clock, reserved: ownDirectories }
   const list = [
     createNetCapability(outside),
-    createTcpCapability({ clock, ownListeners }),
+    createTcpCapability(outside),
     createUnixCapability(machine),
     createGrpcCapability(outside),
     createRedisCapability(outside),

@@ -1,13 +1,13 @@
 /** Lets a plugin send granted commands about granted keys to one Redis server. */
 import type { RedisReply } from '@orchestry/sdk'
 import * as Type from 'typebox'
-import type { Clock } from '../clock.ts'
 import { codeOf, messageOf, OrchestryError } from '../errors.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
-import { isGranted } from './addresses.ts'
 import { argumentsOf } from './arguments.ts'
+import { timeLeft } from './call-time.ts'
 import type { Caller, Capability, GrantOf } from './capability.ts'
-import { isOwnListener, type Listener } from './own-listeners.ts'
+import type { SecretOf } from './net-auth.ts'
+import { allowedBy, type Outside } from './outside.ts'
 import { createRedisClient, type RedisOutcome } from './redis-client.ts'
 import {
   type AllowedCommand,
@@ -19,14 +19,12 @@ import {
   readServer,
   secretNameOf,
 } from './redis-rule.ts'
-import { type Resolve, resolveAllowed } from './resolve.ts'
+import { resolveAllowed } from './resolve.ts'
 import { createInFlight } from './slots-in-flight.ts'
 
 const atOnce = 16
 const waitingMost = 256
 const longestMs = 5_000
-/** So that the guest still gets the error of a command that took all its time. */
-const slackMs = 15
 const argumentBytes = 256 * 1024
 
 const Command = Type.Array(Type.Union([Type.String(), Type.Number()]), { minItems: 1, maxItems: 1_024 })
@@ -34,12 +32,8 @@ type Command = Type.Static<typeof Command>
 const readCommand = argumentsOf('redis.command', Command)
 const readPipeline = argumentsOf('redis.pipeline', Type.Array(Command, { minItems: 1, maxItems: 128 }))
 
-interface Deps {
-  readonly clock: Clock
-  /** What this Orchestry listens on: no plugin ever connects there, whatever it was granted. */
-  readonly ownListeners: () => readonly Listener[]
-  readonly secretOf: (name: string) => string | undefined
-  readonly resolve?: Resolve
+interface Deps extends Outside {
+  readonly secretOf: SecretOf
 }
 
 export function createRedisCapability(deps: Deps): Capability<'redis'> {
@@ -60,14 +54,9 @@ export function createRedisCapability(deps: Deps): Capability<'redis'> {
         clock: deps.clock,
       })
       const inFlight = createInFlight(atOnce, waitingMost, 'ctx.redis')
-      const send = (commands: readonly AllowedCommand[], { deadlineMs }: Invocation) =>
+      const send = (commands: readonly AllowedCommand[], invocation: Invocation) =>
         inFlight.run(async () => {
-          const timeoutMs = Math.min(longestMs, deadlineMs - deps.clock.monotonic() - slackMs)
-          if (timeoutMs <= 0)
-            throw new OrchestryError(
-              'ORC_HOOK_OVERLOADED',
-              'ctx.redis: the time of the hook call was over before the command was sent',
-            )
+          const timeoutMs = timeLeft('ctx.redis', invocation, deps.clock, longestMs)
           const outcomes = await client.send(
             commands.map(({ argv }) => argv),
             timeoutMs,
@@ -107,7 +96,7 @@ export function createRedisCapability(deps: Deps): Capability<'redis'> {
   }
 }
 
-function serverOf(grant: GrantOf<'redis'>, secretOf: (name: string) => string | undefined): RedisServer {
+function serverOf(grant: GrantOf<'redis'>, secretOf: SecretOf): RedisServer {
   const name = secretNameOf(grant.url)
   const text = name === undefined ? grant.url : secretOf(name)
   if (text === undefined)
@@ -119,10 +108,8 @@ function serverOf(grant: GrantOf<'redis'>, secretOf: (name: string) => string | 
 
 /** The host of a URL that is a secret is one too: errors go without it. */
 async function addressesOf(server: RedisServer, rule: RedisRule, deps: Deps) {
-  const isAllowed = (address: string, port: number) =>
-    isGranted(address, rule.addresses) && !isOwnListener(deps.ownListeners(), address, port)
   try {
-    return await resolveAllowed('ctx.redis', server, isAllowed, deps.resolve)
+    return await resolveAllowed('ctx.redis', server, allowedBy(rule.addresses, deps), deps.resolve)
   } catch (thrown) {
     throw new OrchestryError(codeOf(thrown), messageOf(thrown).replaceAll(server.host, 'the server'))
   }

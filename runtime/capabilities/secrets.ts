@@ -7,13 +7,11 @@ import { OrchestryError } from '../errors.ts'
 import { secretNameProblems } from '../secret-name.ts'
 import { argumentsOf } from './arguments.ts'
 import type { Capability } from './capability.ts'
+import type { SecretOf } from './net-auth.ts'
 
 const readGet = argumentsOf('secrets.get', Type.String())
 
-export function createSecretsCapability(deps: {
-  /** The value of a secret; undefined where none can be had. */
-  secretOf: (name: string) => string | undefined
-}): Capability<'secrets'> {
+export function createSecretsCapability(deps: { secretOf: SecretOf }): Capability<'secrets'> {
   return {
     kind: 'secrets',
     check: ({ names }) => secretNameProblems('names', names),

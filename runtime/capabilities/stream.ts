@@ -3,12 +3,14 @@ import type { Socket } from 'node:net'
 import type { Chunk, Encoding, Exchange } from '@orchestry/sdk'
 import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
-import { codeOf, type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
+import { codeOf, OrchestryError } from '../errors.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
-import { createAnswerBudget } from './answer-budget.ts'
 import { argumentsOf, maybe } from './arguments.ts'
+import { answerEach } from './batch.ts'
+import { timeLeft } from './call-time.ts'
 import type { Caller, CapabilityUse } from './capability.ts'
 import { type Connection, createConnection, timedOut, unreachable } from './connection.ts'
+import { isRefusal } from './refusals.ts'
 import { createInFlight } from './slots-in-flight.ts'
 
 const mostOpen = 8
@@ -19,8 +21,6 @@ const usualReadKb = 64
 const connectMs = 5_000
 const usualMs = 5_000
 const longestMs = 15_000
-/** So that the guest still gets the error of an operation that took all its time. */
-const slackMs = 15
 
 /** A target that may be connected to. */
 export interface Aim {
@@ -44,7 +44,6 @@ const readFields = {
 const strict = { additionalProperties: false }
 const ReadOptionsType = Type.Object(readFields, strict)
 const ExchangeType = Type.Object({ ...readFields, target: Target, send: Type.Optional(Type.String()) }, strict)
-const refusals: ReadonlySet<ErrorCode> = new Set(['ORC_CAPABILITY_DENIED', 'ORC_NET_BLOCKED_ADDRESS'])
 
 interface Open {
   readonly connection: Connection
@@ -82,11 +81,8 @@ export function createStreamUse(deps: {
   let opened = 0
   let opening = 0
 
-  const leftMs = (invocation: Invocation, wantedMs: number | undefined) => {
-    const timeoutMs = Math.min(wantedMs ?? usualMs, longestMs, invocation.deadlineMs - slackMs - clock.monotonic())
-    if (timeoutMs > 0) return timeoutMs
-    throw new OrchestryError('ORC_HOOK_OVERLOADED', `${what}: the time of the hook call is over`)
-  }
+  const leftMs = (invocation: Invocation, wantedMs: number | undefined) =>
+    timeLeft(what, invocation, clock, Math.min(wantedMs ?? usualMs, longestMs))
 
   async function connect(operation: string, target: string, timeoutMs: number, invocation: Invocation) {
     const tell = (shown: string, isAllowed: boolean) => caller.onUse?.(operation, `CONNECT ${shown}`, isAllowed)
@@ -113,11 +109,13 @@ export function createStreamUse(deps: {
       }
       tell(aim.shown, true)
       const made = createConnection(what, socket)
+      // The other side may have ended it before we came to this.
+      if (socket.closed) return made
       ending.add(made.close)
       socket.once('close', () => ending.delete(made.close))
       return made
     } catch (thrown) {
-      tell(aim.shown, !refusals.has(codeOf(thrown)))
+      tell(aim.shown, !isRefusal(codeOf(thrown)))
       throw thrown instanceof OrchestryError ? thrown : unreachable(what, thrown as NodeJS.ErrnoException)
     } finally {
       clearTimeout(timer)
@@ -208,20 +206,12 @@ export function createStreamUse(deps: {
       exchange: (args, invocation) => exchange('exchange', readExchange(args)[0], invocation),
       async exchangeAll(args, invocation) {
         const [requests] = readExchangeAll(args)
-        const budget = createAnswerBudget(what)
-        return await Promise.all(
-          requests.map(async (request) => {
-            try {
-              const response = await exchange('exchangeAll', request, invocation)
-              budget.take(response.data.length)
-              return { ok: true, response }
-            } catch (thrown) {
-              const [code, message] = [codeOf(thrown), messageOf(thrown)]
-              if (refusals.has(code)) caller.onDenied?.('exchangeAll', message)
-              return { ok: false, code, message }
-            }
-          }),
-        )
+        return await answerEach(requests, (request) => exchange('exchangeAll', request, invocation), {
+          what,
+          operation: 'exchangeAll',
+          caller,
+          charactersOf: ({ data }) => data.length,
+        })
       },
     },
     reset: closeAll,

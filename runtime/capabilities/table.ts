@@ -1,7 +1,7 @@
 /** Dispatches what guests ask for. A guest chooses only texts: they are looked up in a map, never used as property names. */
 import type { CapabilityKind, CapabilityRecord } from '@orchestry/sdk'
 import { type Clock, systemClock } from '../clock.ts'
-import { type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
+import { messageOf, OrchestryError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { parseUntrustedJson } from '../sandbox/json.ts'
 import type {
@@ -16,14 +16,9 @@ import type {
 } from './capability.ts'
 import { combinationProblems } from './combinations.ts'
 import { realPathOf } from './real-path.ts'
+import { isRefusal } from './refusals.ts'
 import { createTrace, isInexact, type Trace } from './trace.ts'
 
-/** A refusal of what is not granted, as against a failure of what is. */
-const refusals: ReadonlySet<ErrorCode> = new Set([
-  'ORC_CAPABILITY_DENIED',
-  'ORC_NET_BLOCKED_ADDRESS',
-  'ORC_NET_REDIRECT_DENIED',
-])
 const shownLength = 300
 
 export function createCapabilities(
@@ -129,7 +124,7 @@ function bind(
         return JSON.stringify(result ?? null)
       } catch (thrown) {
         const error = asGuestError(thrown, shown)
-        if (refusals.has(error.code)) {
+        if (isRefusal(error.code)) {
           count(false)
           if (!isDisposed) onViolation({ operation: shown, hook: invocation.hook, message: error.message })
         }

@@ -1,24 +1,18 @@
 /** Lets a plugin connect to what its record names, by TCP, under the rules about addresses that HTTP requests have. */
 import type { LookupFunction, Socket } from 'node:net'
-import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
-import { canonicalAddress, isGranted, kindOf } from './addresses.ts'
+import { canonicalAddress } from './addresses.ts'
 import type { Capability } from './capability.ts'
 import { connectedSocket } from './connection.ts'
-import { isOwnListener, type Listener } from './own-listeners.ts'
-import { type Address, blocked, type IsAllowed, type Resolve, resolveAllowed } from './resolve.ts'
+import { allowedBy, allowedForInstances, type Outside } from './outside.ts'
+import { type Address, blocked, resolveAllowed } from './resolve.ts'
 import { keyOf, matchSocket, readSocketRule, readTarget, type SocketTarget } from './socket-rule.ts'
 import { createStreamUse } from './stream.ts'
 
 const what = 'ctx.tcp'
 const shownInstances = 'instances:*'
 
-export function createTcpCapability(deps: {
-  clock: Clock
-  /** What this Orchestry listens on: no plugin ever connects there, whatever it was granted. */
-  ownListeners: () => readonly Listener[]
-  resolve?: Resolve
-}): Capability<'tcp'> {
+export function createTcpCapability(deps: Outside): Capability<'tcp'> {
   return {
     kind: 'tcp',
     check(grant) {
@@ -44,7 +38,7 @@ export function createTcpCapability(deps: {
     },
     use(grant, caller) {
       const rule = readSocketRule(grant, [])
-      const isOwn: IsAllowed = (address, port) => isOwnListener(deps.ownListeners(), address, port)
+      const [allowed, forInstances] = [allowedBy(rule.addresses, deps), allowedForInstances(deps)]
       return createStreamUse({
         kind: 'tcp',
         maxReadKb: grant.maxReadKb,
@@ -54,9 +48,7 @@ export function createTcpCapability(deps: {
           const target = matchSocket(rule, text, invocation.endpoints)
           if (typeof target === 'string') throw new OrchestryError('ORC_CAPABILITY_DENIED', `${what}: ${target}`)
           const { port, isInstance } = target
-          const isAllowed: IsAllowed = (address) =>
-            // Which address an instance has was decided by the endpoint itself; only what nobody may reach is left.
-            (isInstance ? kindOf(address) !== 'never' : isGranted(address, rule.addresses)) && !isOwn(address, port)
+          const isAllowed = isInstance ? forInstances : allowed
           return {
             shown: isInstance ? shownInstances : keyOf(target),
             connect: async (signal) =>
