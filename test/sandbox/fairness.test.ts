@@ -16,9 +16,9 @@ import { removeDir, tempDir } from '../support/temp-dir.ts'
 
 const log = createLog({ level: 'silent' })
 const quota = { ...effectiveLimits(undefined, false), hostCalls: 2_000, timeoutMs: 30_000, outKb: 1_024 }
-const measuredMs = 3_000
-/** Far above what was measured (see the diagnostics), far below what a flood without bounds costs. */
-const mostP99Ms = 120
+const measuredMs = 1_500
+/** What was measured is in the diagnostics and far below; a flood without bounds costs seconds. */
+const mostMs = 1_000
 
 let dataDir: string
 let sandbox: Sandbox
@@ -112,7 +112,7 @@ describe('a plugin that floods the host with calls', () => {
       t.diagnostic(`beside the flood: ${shown(during)}; ${Math.round(served / seconds)} host calls a second`)
       assert.ok(served > 100, `${served}`)
       assert.ok(served <= limits.hostCallsBurst + limits.hostCallsPerSecond * (seconds + 0.5), `${served}`)
-      assert.ok(during.p99 < Math.max(mostP99Ms, before_.p99 * 5), shown(during))
+      assert.ok(during.p99 < mostMs, shown(during))
     })
   }
 })
