@@ -3,11 +3,11 @@ import { createHash, createHmac, randomBytes, randomUUID } from 'node:crypto'
 import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
+import { createPace } from '../pace.ts'
 import { secretNameProblems } from '../secret-name.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Capability, GrantOf } from './capability.ts'
 import type { SecretOf } from './net-auth.ts'
-import { createBucket } from './rate.ts'
 
 type Op = GrantOf<'crypto'>['ops'][number]
 
@@ -51,7 +51,8 @@ export function createCryptoCapability(deps: {
 
     use({ ops, keys = [] }, caller) {
       const granted = new Set(keys)
-      const bucket = createBucket(perSecond, 1_000, deps.clock)
+      const { clock, secretOf } = deps
+      const pace = createPace({ most: perSecond, perMs: 1_000 }, clock.monotonic())
 
       /** Tells of the use, and throws unless the operation is granted and what it is about `isAllowed`. */
       function admit(op: Op, target: string, { isAllowed = true, bytes = 0, refusal = '' } = {}): void {
@@ -59,7 +60,7 @@ export function createCryptoCapability(deps: {
         caller.onUse?.(op, target, isOpGranted && isAllowed)
         if (!isOpGranted) throw denied(`"${op}" is not among the granted ops (${ops.join(', ')})`)
         if (!isAllowed) throw denied(refusal)
-        if (!bucket.take(1 + Math.floor(bytes / blockBytes)))
+        if (pace.take(clock.monotonic(), 1 + Math.floor(bytes / blockBytes)) > 0)
           throw limit(`more than ${perSecond} operations a second; of data, each ${blockBytes / 1024} KB are one more`)
       }
 
@@ -76,7 +77,7 @@ export function createCryptoCapability(deps: {
             const [algorithm, key, text, encoding] = readHmac(args)
             const data = bytesOf(text, encoding)
             // Both are always looked up, and told alike: what others call their secrets does not leak.
-            const value = deps.secretOf(key)
+            const value = secretOf(key)
             const isAllowed = granted.has(key) && value !== undefined
             const name = key.slice(0, 64)
             const refusal = `there is no secret ${JSON.stringify(name)} that this plugin may use as a key`

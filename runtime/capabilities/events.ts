@@ -3,10 +3,10 @@ import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
+import { createPace } from '../pace.ts'
 import { argumentsOf, maybe } from './arguments.ts'
 import type { Capability } from './capability.ts'
 import { matchesName, narrowNames, overlaps, patternProblems, targetsOf } from './name-pattern.ts'
-import { createBucket } from './rate.ts'
 
 const perSecond = 10
 const dataBytes = 16 * 1024
@@ -27,8 +27,10 @@ export function createEventsCapability(deps: {
   events: Pick<Events, 'append' | 'list'>
   clock: Clock
   coreTypes: readonly string[]
+  /** Hides what nobody is to read in the name of an app, which a guest may choose; the data is seen to where it is stored. */
+  redact?: (text: string) => string
 }): Capability<'events'> {
-  const { events, clock } = deps
+  const { events, clock, redact = (text: string) => text } = deps
   const coreNouns = [...new Set(deps.coreTypes.map((type) => `${type.split('.')[0]}.*`))]
   return {
     kind: 'events',
@@ -55,7 +57,7 @@ export function createEventsCapability(deps: {
       }
     },
     use({ emit = [], subscribe = [] }, caller) {
-      const bucket = createBucket(perSecond, 1_000, clock)
+      const pace = createPace({ most: perSecond, perMs: 1_000 }, clock.monotonic())
       return {
         operations: {
           async emit(args, { eventDepth = 0 }) {
@@ -73,10 +75,12 @@ export function createEventsCapability(deps: {
                 'ORC_CAPABILITY_LIMIT',
                 `ctx.events: the data is larger than ${dataBytes / 1024} KB`,
               )
-            if (!bucket.take())
+            if (pace.take(clock.monotonic()) > 0)
               throw new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.events: more than ${perSecond} events a second`)
             const source = `plugin:${caller.plugin}/${caller.instance}`
-            await events.append([{ type, data, source, depth: eventDepth + 1, ...(app === null ? {} : { app }) }])
+            await events.append([
+              { type, data, source, depth: eventDepth + 1, ...(app === null ? {} : { app: redact(app) }) },
+            ])
           },
           async recent(args) {
             const limit = readRecent(args)[0] ?? 50

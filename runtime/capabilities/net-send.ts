@@ -2,6 +2,7 @@
 import type { NetRequest, NetResponse } from '@orchestry/sdk'
 import type { Clock } from '../clock.ts'
 import { codeOf, messageOf, OrchestryError } from '../errors.ts'
+import type { Pace } from '../pace.ts'
 import type { Invocation } from '../sandbox/sandbox.ts'
 import { timeLeft } from './call-time.ts'
 import type { Caller, GrantOf } from './capability.ts'
@@ -10,7 +11,6 @@ import { checkHeaders } from './net-headers.ts'
 import type { HttpClient } from './net-http.ts'
 import { isRedirect, nextHop, type Sent } from './net-redirects.ts'
 import { matchTarget, type NetRule, type NetTarget, shownTarget } from './net-rule.ts'
-import type { Bucket } from './rate.ts'
 import { isRefusal } from './refusals.ts'
 import type { InFlight } from './slots-in-flight.ts'
 
@@ -26,7 +26,7 @@ export interface Lane {
   /** Whether the secret of the grant is for it. */
   readonly takesAuth: boolean
   /** Undefined: bounded by `inFlight` alone. */
-  readonly rate: { readonly perMinute: number; readonly bucket: Bucket } | undefined
+  readonly rate: { readonly perMinute: number; readonly pace: Pace } | undefined
 }
 
 /** `operation` is what the trace tells it under. */
@@ -83,7 +83,8 @@ export function createSend(deps: {
 
     async function sendTo(target: NetTarget, sent: Sent, untilMs: number): Promise<NetResponse> {
       const { client, rate, bodyBytes } = laneOf(target)
-      if (rate?.bucket.take() === false) throw limitReached(`more than ${rate.perMinute} requests a minute (perMinute)`)
+      if (rate !== undefined && rate.pace.take(clock.monotonic()) > 0)
+        throw limitReached(`more than ${rate.perMinute} requests a minute (perMinute)`)
       const shown = hide(shownTarget(sent.method, target.url, target.isInstance))
       try {
         const response = await client.send({

@@ -1,5 +1,6 @@
 /** Lets a plugin send HTTP requests to what its record names. Everything is decided here, for every request, in the host. */
 import * as Type from 'typebox'
+import { createPace } from '../pace.ts'
 import { argumentsOf } from './arguments.ts'
 import { answerEach } from './batch.ts'
 import type { Capability } from './capability.ts'
@@ -9,7 +10,6 @@ import { narrowNet } from './net-narrow.ts'
 import { readNetRule } from './net-rule.ts'
 import { createSend, type Lane } from './net-send.ts'
 import { allowedBy, allowedForInstances, type Outside } from './outside.ts'
-import { createBucket } from './rate.ts'
 import type { IsAllowed } from './resolve.ts'
 import { createInFlight } from './slots-in-flight.ts'
 
@@ -50,7 +50,10 @@ export function createNetCapability(deps: Deps): Capability<'net'> {
       const rule = readNetRule(grant, [])
       const clientOf = (isAllowed: IsAllowed) =>
         createHttpClient({ isAllowed, ...(deps.resolve === undefined ? {} : { resolve: deps.resolve }) })
-      const rateOf = (perMinute: number) => ({ perMinute, bucket: createBucket(perMinute, minuteMs, clock) })
+      const rateOf = (perMinute: number) => ({
+        perMinute,
+        pace: createPace({ most: perMinute, perMs: minuteMs }, clock.monotonic()),
+      })
       const given = grant.perMinute === undefined ? undefined : rateOf(grant.perMinute)
       const named: Lane = {
         client: clientOf(allowedBy(rule.addresses, deps)),

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { limits } from '../limits.ts'
-import type { Pace } from './pace.ts'
+import type { Pace } from '../pace.ts'
 import type { TimeBudget } from './time-budget.ts'
 
 export interface Lane {

@@ -3,9 +3,9 @@ import type { Clock } from '../clock.ts'
 import { codeOf, type ErrorCode, messageOf, OrchestryError } from '../errors.ts'
 import { limits as bounds, type EffectiveLimits } from '../limits.ts'
 import type { Log } from '../log.ts'
+import { createPace } from '../pace.ts'
 import { type CpuWatch, createCpuWatch } from './cpu-watch.ts'
 import { type Channel, createGuestInstance, type GuestInstance } from './guest-instance.ts'
-import { createPace } from './pace.ts'
 import type { Death, SandboxProcess } from './process.ts'
 import type { FromGuest } from './protocol.ts'
 import { createRequests, failureCode, failureMessage, type OpenRequest, type Purpose, type Reply } from './requests.ts'
@@ -72,7 +72,10 @@ export async function createPluginSandbox(deps: {
       discard('ORC_SANDBOX_TIMEOUT', `no answer within ${timeoutMs} ms`, purpose),
     )
     const nowMs = performance.now()
-    const pace = createPace({ perSecond: bounds.hostCallsPerSecond, burst: bounds.hostCallsBurst }, clock.monotonic())
+    const pace = createPace(
+      { most: bounds.hostCallsPerSecond, perMs: 1_000, burst: bounds.hostCallsBurst },
+      clock.monotonic(),
+    )
     // What the process spent until now it spent on its own start.
     const cpu = createCpuWatch<OpenRequest>({ cpuMs: process.cpuMs(), nowMs })
     const budget = createTimeBudget(clock.monotonic())

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { limits } from '../../runtime/limits.ts'
+import { createPace } from '../../runtime/pace.ts'
 import { createLane } from '../../runtime/sandbox/lane.ts'
-import { createPace } from '../../runtime/sandbox/pace.ts'
 import { createTimeBudget } from '../../runtime/sandbox/time-budget.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 
@@ -11,7 +11,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('the pace', () => {
   test('lets a burst through, then so many a second', () => {
-    const pace = createPace({ perSecond: 100, burst: 20 }, 0)
+    const pace = createPace({ most: 100, perMs: 1_000, burst: 20 }, 0)
     for (let n = 0; n < 20; n += 1) assert.equal(pace.take(0), 0)
     assert.equal(pace.take(0), 10)
     assert.equal(pace.take(5), 5)
@@ -19,6 +19,14 @@ describe('the pace', () => {
     let taken = 0
     for (let nowMs = 10; nowMs < 1_010; nowMs += 1) if (pace.take(nowMs) === 0) taken += 1
     assert.ok(taken >= 99 && taken <= 100, `${taken}`)
+  })
+
+  test('lets several through at once or none of them', () => {
+    const pace = createPace({ most: 10, perMs: 1_000 }, 0)
+    assert.equal(pace.take(0, 8), 0)
+    assert.equal(pace.take(0, 4), 200)
+    assert.equal(pace.take(0, 2), 0, 'what was refused was not counted')
+    assert.equal(pace.take(200, 2), 0)
   })
 })
 
@@ -52,7 +60,11 @@ describe('the lane of one isolate', () => {
 
   test('waits for the pace instead of refusing', async () => {
     const clock = createFakeClock()
-    const lane = createLane({ pace: createPace({ perSecond: 100, burst: 10 }, clock.monotonic()), budget, clock })
+    const lane = createLane({
+      pace: createPace({ most: 100, perMs: 1_000, burst: 10 }, clock.monotonic()),
+      budget,
+      clock,
+    })
     let done = 0
     const work = async () => {
       done += 1
