@@ -36,11 +36,12 @@ export async function findTiers(
   const missing = (names: readonly ToolName[]) => {
     const absent = names.filter((name) => machine.tool(name) === undefined)
     const list = absent.map((name) => packages[name]).filter((name, index, all) => all.indexOf(name) === index)
-    return absent.length === 0 ? undefined : `${absent.join(' and ')} is not installed: apt install ${list.join(' ')}`
+    if (absent.length === 0) return undefined
+    return `${absent.join(' and ')} ${absent.length === 1 ? 'is' : 'are'} not installed: apt install ${list.join(' ')}`
   }
   const noUid = 'no user id is free here: this user namespace has too few'
   const made = await Promise.all([
-    option(3, async () => {
+    option(machine, 3, async () => {
       const why = missing(['bwrap', 'prlimit', ...(machine.isRoot ? (['setpriv'] as const) : [])])
       if (why !== undefined) return why
       if (seccompProgram(machine.architecture) === undefined)
@@ -50,7 +51,7 @@ export async function findTiers(
       const libraries = await machine.libraries([machine.node, program.addon, ...setpriv])
       return withNamespaces(machine, program, libraries, nextUid ?? (() => 0))
     }),
-    option(2, async () => {
+    option(machine, 2, async () => {
       if (!machine.isRoot) return 'only root can give a process a user of its own'
       const why = missing(['setpriv', 'prlimit'])
       if (why !== undefined) return why
@@ -61,24 +62,25 @@ export async function findTiers(
       if (closed !== undefined) return `another user could not run Node: ${closed} is closed to others`
       return nextUid === undefined ? noUid : withOwnUser(machine, program, nextUid)
     }),
-    option(1, async () => missing(['prlimit']) ?? withLimits(machine, program)),
+    option(machine, 1, async () => missing(['prlimit']) ?? withLimits(machine, program)),
   ])
   return [...made, { tier: 0, confinement: withoutConfinement(program) }]
 }
 
-async function option(tier: Tier, make: () => Promise<Confinement | string>): Promise<TierOption> {
+async function option(machine: Machine, tier: Tier, make: () => Promise<Confinement | string>): Promise<TierOption> {
   if (process.platform !== 'linux') return { tier, why: 'it needs Linux' }
   const made = await make().catch((thrown: unknown) => String(thrown))
-  const why = typeof made === 'string' ? made : await probeOnce(made)
+  const why = typeof made === 'string' ? made : await probeOnce(machine, made)
   return why === undefined ? { tier, confinement: made as Confinement } : { tier, why }
 }
 
 /** What a machine can do does not change while we run. */
-const probed = new Map<Tier, Promise<string | undefined>>()
+const probed = new Map<string, Promise<string | undefined>>()
 
-function probeOnce(confinement: Confinement): Promise<string | undefined> {
-  const known = probed.get(confinement.tier) ?? probe(confinement)
-  probed.set(confinement.tier, known)
+function probeOnce({ isRoot, node }: Machine, confinement: Confinement): Promise<string | undefined> {
+  const key = `${confinement.tier} ${isRoot} ${node}`
+  const known = probed.get(key) ?? probe(confinement)
+  probed.set(key, known)
   return known
 }
 

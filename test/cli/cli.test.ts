@@ -323,6 +323,8 @@ test('a wrong command line is 2, says what was meant, and sends nothing', async 
     [['status', '..'], /cannot be a name/],
     [['serve', '--port', '99999'], /whole number from 0 to 65535/],
     [['serve', '--on-exit', 'burn'], /Allowed choices are stop, keep/],
+    [['serve', '--sandbox-tier', '4'], /Allowed choices are best, 3, 2, 1, 0/],
+    [['serve', '--sandbox-floor', '4'], /whole number from 0 to 3/],
     [['help', 'nonsense'], /unknown command/],
   ]
   for (const [args, pattern] of cases)
