@@ -107,10 +107,11 @@ function useExec(
     try {
       const scratch = await makeScratch()
       try {
-        if (isDisposed)
-          throw new OrchestryError('ORC_HOOK_OVERLOADED', 'ctx.exec: the plugin instance was closed. Nothing was run.')
         const timeoutMs = timeLeft('ctx.exec', invocation, clock, command.timeoutMs ?? defaults.timeoutMs, slackMs)
         const wrapper = await wrapperFor(Math.ceil(timeoutMs / 1000) + 1)
+        // Nothing is awaited between this and the start.
+        if (isDisposed)
+          throw new OrchestryError('ORC_HOOK_OVERLOADED', 'ctx.exec: the plugin instance was closed. Nothing was run.')
         const launch = launchOf(command.path, realPath, args, wrapper)
         const bounds = { timeoutMs, outputBytes: (command.maxOutputKb ?? defaults.maxOutputKb) * 1024 }
         const started = startCommand(

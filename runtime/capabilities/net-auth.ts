@@ -82,11 +82,12 @@ function requireSecret(secretOf: SecretOf, name: string): string {
   return value
 }
 
-/** Also as the other side may well give it back: in a URL, in base64. */
+/** Also as the other side may well give it back: in JSON, in a URL, in base64. */
 function hider(values: readonly string[]): (text: string) => string {
   if (values.length === 0) return (text) => text
   const spellings = values.flatMap((value) => [
     value,
+    JSON.stringify(value).slice(1, -1),
     encodeURIComponent(value),
     Buffer.from(value).toString('base64').replace(/=+$/, ''),
   ])

@@ -34,6 +34,7 @@ const keepAliveMs = 4_000
 export function createHttpClient(options: { isAllowed: IsAllowed; resolve?: Resolve }): HttpClient {
   const { isAllowed, resolve } = options
   let agent: Agent | undefined
+  let isClosed = false
 
   function connector(): buildConnector.connector {
     return (target, callback) => {
@@ -77,6 +78,8 @@ export function createHttpClient(options: { isAllowed: IsAllowed; resolve?: Reso
 
   return {
     async send(request) {
+      // What waited for its turn until now would else make connections that nobody closes any more.
+      if (isClosed) throw unreachable('the plugin instance was closed')
       const startedMs = performance.now()
       const ending = new AbortController()
       const timer = setTimeout(() => ending.abort(), request.timeoutMs)
@@ -104,6 +107,7 @@ export function createHttpClient(options: { isAllowed: IsAllowed; resolve?: Reso
       }
     },
     close() {
+      isClosed = true
       void agent?.destroy()
       agent = undefined
     },

@@ -63,7 +63,7 @@ export function createOfferedCapabilities(deps: OfferedDeps): CapabilityTable {
     createSecretsCapability({ secretOf: secrets.value }),
     createCryptoCapability({ clock, secretOf: secrets.value }),
     createKvCapability({ store }),
-    createEventsCapability({ events, clock, coreTypes: deps.coreEventTypes }),
+    createEventsCapability({ events, clock, coreTypes: deps.coreEventTypes, redact: secrets.redact }),
     createAppsCapability({
       views: deps.appViews,
       scale: (app: string, replicas: number, reason: string, { instance }: Pick<Caller, 'instance'>) =>

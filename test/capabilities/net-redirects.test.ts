@@ -140,7 +140,7 @@ for (const [what, value] of [
 
 test('secret://name stands for a secret that may be injected, as a whole value, and for no other', async (t) => {
   const server = await startRecordingServer(t, ({ headers }, response) => void response.end(JSON.stringify(headers)))
-  const secretOf: SecretOf = (name) => ({ mine: 'm1ne/+', other: 'oth3r' })[name]
+  const secretOf: SecretOf = (name) => ({ mine: 'm1ne/+"q', other: 'oth3r' })[name]
   const capability = createNetCapability({ clock: systemClock, ownListeners: () => [], resolve, secretOf })
   const told: string[] = []
   const use = capability.use(
@@ -159,7 +159,7 @@ test('secret://name stands for a secret that may be injected, as a whole value, 
     return (await use.operations.fetch?.([{ url, headers: { 'x-key': value } }], invocation)) as NetResponse
   }
   assert.equal((JSON.parse((await fetch('secret://mine')).body) as { 'x-key': string })['x-key'], '***')
-  assert.equal(server.seen[0]?.headers['x-key'], 'm1ne/+')
+  assert.equal(server.seen[0]?.headers['x-key'], 'm1ne/+"q')
   await fetch('see secret://mine', '/path?query=1')
   assert.equal(server.seen[1]?.headers['x-key'], 'see secret://mine')
   await assert.rejects(fetch('secret://other'), {

@@ -12,6 +12,7 @@ import type { Resolve } from '../../runtime/capabilities/resolve.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { bindAs } from '../support/bound.ts'
 import { startRecordingServer } from '../support/recording-server.ts'
+import { waitFor } from '../support/wait-for.ts'
 
 function bind(
   t: TestContext,
@@ -339,3 +340,16 @@ for (const [what, args] of [
     await rejects(call('net.fetch', ...args), 'ORC_CAPABILITY_ARGUMENT')
   })
 }
+
+test('what waits for its turn when the instance is closed is not sent any more', async (t) => {
+  const held: (() => void)[] = []
+  const server = await startRecordingServer(t, (_request, response) => void held.push(() => response.end('ok')))
+  const { call, bound } = bind(t, local(server.port))
+  const urls = Array.from({ length: 12 }, (_, index) => ({ url: server.at(`/${index}`) }))
+  const all = call('net.fetchAll', urls) as Promise<NetOutcome[]>
+  await waitFor(() => held.length === 4)
+  bound.dispose()
+  const outcomes = await all
+  assert.deepEqual(new Set(outcomes.map((one) => (one.ok ? 'ok' : one.code))), new Set(['ORC_NET_UNREACHABLE']))
+  assert.deepEqual([server.seen.length, server.connections()], [4, 4])
+})

@@ -4,8 +4,10 @@ import { spawn } from 'node:child_process'
 import { text as readAll } from 'node:stream/consumers'
 import { test } from 'node:test'
 import type { Sample } from '@orchestry/sdk'
+import { createEventsCapability } from '../../runtime/capabilities/events.ts'
 import { createPluginLogs } from '../../runtime/capabilities/log.ts'
 import { createMetricsCapability } from '../../runtime/capabilities/metrics.ts'
+import type { NewEvent } from '../../runtime/events/events.ts'
 import { createEvents } from '../../runtime/events/log.ts'
 import { createLog } from '../../runtime/log.ts'
 import { createRedactor } from '../../runtime/secrets/redact.ts'
@@ -40,6 +42,21 @@ test('C42: metrics: labels, in names and values', async () => {
   const { call } = bindAs(capability, { kind: 'metrics', emit: ['leak'] })
   await call('metrics.emit', [{ app: 'shop', metric: 'leak', value: 1, labels: { a: value, [`x${value}`]: 'b' } }])
   assert.deepEqual(recorded[0]?.labels, { a: '***', 'x***': 'b', plugin: '@test/plugin' })
+})
+
+test('SEC-01: events of plugins: the app they name is a text of their own', async () => {
+  const appended: NewEvent[] = []
+  const capability = createEventsCapability({
+    events: { append: async (added) => (appended.push(...added), []), list: async () => [] },
+    clock,
+    coreTypes: [],
+    redact: redactor.redact,
+  })
+  await bindAs(capability, { kind: 'events', emit: ['acme.*'] }).call('events.emit', 'acme.leak', {}, `x${value}`)
+  assert.deepEqual(
+    appended.map(({ app }) => app),
+    ['x***'],
+  )
 })
 
 test('C42: events: in all data, before anybody hears of it', async () => {
