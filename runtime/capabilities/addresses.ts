@@ -94,11 +94,12 @@ function unmapped(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address
 }
 
-/** Reads `public`, `private`, `loopback` and CIDR ranges; what is wrong goes to `problems`. */
+/** Reads `public`, `private`, `loopback` and CIDR ranges; `instances` are no addresses. What is wrong goes to `problems`. */
 export function readAddressGrant(entries: readonly string[], problems: string[]): AddressGrant {
   const kinds = new Set<AddressKind>()
   const ranges: Cidr[] = []
   for (const entry of entries) {
+    if (entry === 'instances') continue
     if (entry === 'public' || entry === 'private' || entry === 'loopback') kinds.add(entry)
     else if (ipaddr.isValidCIDR(entry)) {
       const [base, bits] = ipaddr.parseCIDR(entry)

@@ -1,20 +1,10 @@
 /** What one `grpc` record allows, decided on the call as it will be made. Pure. */
 import { messageOf, OrchestryError } from '../errors.ts'
-import { type AddressGrant, parseAddress, readAddressGrant } from './addresses.ts'
 import type { GrantOf } from './capability.ts'
 import { type Method, parseProto } from './grpc-proto.ts'
+import { keyOf, readSocketRule, readTarget, type SocketRule } from './socket-rule.ts'
 
-export interface GrpcTarget {
-  readonly host: string
-  readonly port: number
-  readonly isInstance: boolean
-}
-
-export interface GrpcRule {
-  /** `host:port`, each in its one spelling. */
-  readonly targets: ReadonlySet<string>
-  readonly hasInstances: boolean
-  readonly addresses: AddressGrant
+export interface GrpcRule extends SocketRule {
   /** By their names; those that the record allows. */
   readonly methods: ReadonlyMap<string, Method>
   readonly metadata: ReadonlySet<string>
@@ -41,44 +31,16 @@ export const isPrintable = (text: string): boolean => /^[\x20-\x7e]*$/.test(text
 
 /** Reads a resolved record; what is wrong with it goes to `problems`. */
 export function readGrpcRule(grant: GrantOf<'grpc'>, problems: string[]): GrpcRule {
-  const addresses = grant.addresses ?? ['public']
-  const hasInstances = addresses.includes('instances')
-  if (grant.targets === undefined && !hasInstances)
-    problems.push('targets: is missing; only "addresses": ["instances"] goes without')
   for (const key of grant.metadata ?? [])
     if (!isMetadataKey(key))
       problems.push(`metadata: "${key}" cannot be granted; keys are lower case, and not those of gRPC itself`)
   readAuth(grant, problems)
   return {
-    targets: new Set(grant.targets?.flatMap((target) => readTarget(target, problems) ?? [])),
-    hasInstances,
-    addresses: readAddressGrant(
-      addresses.filter((entry) => entry !== 'instances'),
-      problems,
-    ),
+    ...readSocketRule(grant, problems),
     methods: readMethods(grant, problems),
     metadata: new Set(grant.metadata),
     messageBytes: (grant.maxMessageKb ?? defaultMessageKb) * 1024,
   }
-}
-
-function readTarget(text: string, problems: string[]): string | undefined {
-  const target = parseTarget(text)
-  if (target === undefined) problems.push(`targets: "${text}" is no host:port`)
-  return target && `${target.host}:${target.port}`
-}
-
-/** As URLs are read, so that a host has one spelling: `0x7f.1` is `127.0.0.1`. IPv6 without its brackets. */
-function parseTarget(text: string): { host: string; port: number } | undefined {
-  const [, host = '', digits = ''] = /^(\[[\da-fA-F:.]+\]|[^:/?#@\\\s[\]]+):(\d{1,5})$/.exec(text) ?? []
-  const name =
-    host === ''
-      ? undefined
-      : URL.parse(`http://${host}/`)
-          ?.hostname.replace(/^\[|\]$/g, '')
-          .replace(/\.$/, '')
-  const port = Number(digits)
-  return name === undefined || name === '' || port < 1 || port > 65_535 ? undefined : { host: name, port }
 }
 
 function readAuth({ auth, targets }: GrantOf<'grpc'>, problems: string[]): void {
@@ -117,18 +79,7 @@ function readMethods(grant: GrantOf<'grpc'>, problems: string[]): Map<string, Me
   return allowed
 }
 
-/** Throws ORC_CAPABILITY_DENIED. `endpoints` holds `ip:port` of the instances handed to this call. */
-export function matchTarget(rule: GrpcRule, text: string, endpoints: ReadonlySet<string>): GrpcTarget {
-  const target = text.length > 300 ? undefined : parseTarget(text)
-  if (target !== undefined) {
-    const full = `${target.host}:${target.port}`
-    const isInstance = rule.hasInstances && parseAddress(target.host) !== undefined && endpoints.has(full)
-    if (isInstance || rule.targets.has(full)) return { ...target, isInstance }
-  }
-  const granted = [...rule.targets, ...(rule.hasInstances ? ['the instances handed to this call'] : [])]
-  throw denied(`the target ${shown(text)} is not granted (${granted.join(', ')})`)
-}
-
+/** @throws ORC_CAPABILITY_DENIED */
 export function matchMethod(rule: GrpcRule, name: string): Method {
   const method = rule.methods.get(name)
   if (method === undefined)
@@ -159,7 +110,7 @@ export function checkMetadata(
 }
 
 const shown = (text: string) => JSON.stringify(text.slice(0, 100))
-const denied = (why: string) => new OrchestryError('ORC_CAPABILITY_DENIED', `ctx.grpc: ${why}`)
+export const denied = (why: string) => new OrchestryError('ORC_CAPABILITY_DENIED', `ctx.grpc: ${why}`)
 const argument = (why: string) => new OrchestryError('ORC_CAPABILITY_ARGUMENT', `ctx.grpc: ${why}; nothing was sent`)
 
 /** The narrowest record that allows these targets (`host:port/package.Service/Method`). Pure. */
@@ -169,8 +120,12 @@ export function narrowGrpc(grant: GrantOf<'grpc'>, used: readonly string[]): Gra
     return { target: text.slice(0, slash), method: text.slice(slash + 1) }
   })
   if (calls.length === 0) return grant
-  const named = (grant.targets ?? []).filter((text) => calls.some(({ target }) => target === readTarget(text, [])))
-  const isNamed = (target: string) => named.some((text) => readTarget(text, []) === target)
+  const spelled = (text: string) => {
+    const target = readTarget(text)
+    return target && keyOf(target)
+  }
+  const named = (grant.targets ?? []).filter((text) => calls.some(({ target }) => target === spelled(text)))
+  const isNamed = (target: string) => named.some((text) => spelled(text) === target)
   const hasInstances = calls.some(({ target }) => !isNamed(target))
   const { targets: _all, addresses, ...rest } = grant
   const kept = addresses?.filter((entry) => (entry === 'instances' ? hasInstances : named.length > 0))

@@ -13,12 +13,11 @@ import type { Method } from './grpc-proto.ts'
 import {
   authKey,
   checkMetadata,
+  denied,
   type GrpcRule,
-  type GrpcTarget,
   healthCheck,
   isPrintable,
   matchMethod,
-  matchTarget,
   narrowGrpc,
   readGrpcRule,
 } from './grpc-rule.ts'
@@ -26,6 +25,7 @@ import type { SecretOf } from './net-auth.ts'
 import { allowedBy, allowedForInstances, type Outside } from './outside.ts'
 import { resolveAllowed } from './resolve.ts'
 import { createInFlight, type InFlight } from './slots-in-flight.ts'
+import { keyOf, matchSocket, type SocketTarget } from './socket-rule.ts'
 
 const atOnce = 64
 const waitingMost = 2_000
@@ -128,12 +128,13 @@ function allow(
   call: GrpcCall,
   { rule, caller }: Using,
   { endpoints }: Invocation,
-): { method: Method; target: GrpcTarget } {
+): { method: Method; target: SocketTarget } {
   const tell = (target: string, isAllowed: boolean) => caller.onUse?.(operation, `${target}/${call.method}`, isAllowed)
   try {
-    const target = matchTarget(rule, call.target, endpoints)
+    const target = matchSocket(rule, call.target, endpoints)
+    if (typeof target === 'string') throw denied(target)
     const method = matchMethod(rule, call.method)
-    tell(`${target.host}:${target.port}`, true)
+    tell(keyOf(target), true)
     return { method, target }
   } catch (thrown) {
     tell(call.target, false)
@@ -142,7 +143,7 @@ function allow(
 }
 
 /** Instances get none: they are strangers that an app brought. */
-function secretFor({ isInstance }: GrpcTarget, { grant: { auth }, deps }: Using) {
+function secretFor({ isInstance }: SocketTarget, { grant: { auth }, deps }: Using) {
   if (auth === undefined || isInstance) return undefined
   const bare = deps.secretOf(auth.secret)
   const fail = (what: string) =>

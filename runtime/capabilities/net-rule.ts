@@ -48,10 +48,7 @@ export function readNetRule(grant: GrantOf<'net'>, problems: string[]): NetRule 
     ports: grant.ports === undefined ? undefined : new Set(grant.ports),
     methods: new Set(methods),
     paths: paths?.flatMap((path) => readPath(path, problems) ?? []),
-    addresses: readAddressGrant(
-      addresses.filter((entry) => entry !== 'instances'),
-      problems,
-    ),
+    addresses: readAddressGrant(addresses, problems),
     hasInstances,
     bodyBytes: (maxBodyKb ?? defaults.bodyKb) * 1024,
     instanceBodyBytes: (maxBodyKb ?? defaults.instanceBodyKb) * 1024,

@@ -56,10 +56,7 @@ export function readRedisRule(grant: GrantOf<'redis'>, problems: string[]): Redi
   return {
     commands: new Set(commands),
     prefixes: grant.keys,
-    addresses: readAddressGrant(
-      addresses.filter((entry) => entry !== 'instances'),
-      problems,
-    ),
+    addresses: readAddressGrant(addresses, problems),
     replyBytes: (grant.maxReplyKb ?? defaultReplyKb) * 1024,
   }
 }

@@ -1,4 +1,4 @@
-/** What one `tcp` record allows. Pure. */
+/** What a record of `tcp` or `grpc` allows, by host and port. Pure. */
 import { type AddressGrant, canonicalAddress, parseAddress, readAddressGrant } from './addresses.ts'
 import type { GrantOf } from './capability.ts'
 
@@ -20,7 +20,10 @@ export interface SocketRule {
 const longestTarget = 300
 
 /** Reads a resolved record; what is wrong with it goes to `problems`. */
-export function readSocketRule(grant: Pick<GrantOf<'tcp'>, 'targets' | 'addresses'>, problems: string[]): SocketRule {
+export function readSocketRule(
+  grant: Pick<GrantOf<'tcp' | 'grpc'>, 'targets' | 'addresses'>,
+  problems: string[],
+): SocketRule {
   const { targets = [], addresses = ['public'] } = grant
   const hasInstances = addresses.includes('instances')
   if (targets.length === 0 && !hasInstances)
@@ -30,8 +33,7 @@ export function readSocketRule(grant: Pick<GrantOf<'tcp'>, 'targets' | 'addresse
     if (read === undefined) problems.push(`targets: "${target}" is no host and port, like "db.internal:5432"`)
     return read === undefined ? [] : [keyOf(read)]
   })
-  const ranges = addresses.filter((entry) => entry !== 'instances')
-  return { targets: new Set(keys), addresses: readAddressGrant(ranges, problems), hasInstances }
+  return { targets: new Set(keys), addresses: readAddressGrant(addresses, problems), hasInstances }
 }
 
 export const keyOf = ({ host, port }: { host: string; port: number }): string =>
