@@ -89,8 +89,9 @@ const capabilities = operation({
 })
 const tighten = operation({
   tag,
-  summary: 'The least that would have been enough for what was used; with `apply` that is all there is from now on',
-  body: Type.Object({ apply: Type.Optional(Type.Boolean()), instance }, strict),
+  summary:
+    'The least that would have been enough for what was used; with `apply` that is all there is from now on, `undo` gives it back',
+  body: Type.Object({ apply: Type.Optional(Type.Boolean()), undo: Type.Optional(Type.Boolean()), instance }, strict),
   answers: { 200: PluginTightened },
   errors: [...unknown, 'ORC_API_VALIDATION'],
 })
@@ -170,8 +171,9 @@ export function mountPlugins(api: Api, { plugins, pluginLogs }: ApiDeps): void {
     '/api/v1/plugins/:id/tighten',
     tighten.handle(async (c) => {
       const { id } = shown(c)
-      const { apply = false, instance: name } = await tighten.body(c)
-      return json(await plugins.tighten(id, { isToApply: apply, ...(name !== undefined && { instance: name }) }))
+      const { apply = false, undo = false, instance: name } = await tighten.body(c)
+      const wanted = { isToApply: apply, isToUndo: undo, ...(name !== undefined && { instance: name }) }
+      return json(await plugins.tighten(id, wanted))
     }),
   )
   api.get(

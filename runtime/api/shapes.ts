@@ -168,6 +168,9 @@ export const Plugin = Type.Object({
       config: maybe(Type.Unknown()),
       isDefault: Type.Boolean(),
       breaker: Breaker,
+      grants: Type.Array(Capability),
+      /** Whether it may do less than what was agreed to. */
+      isTightened: Type.Boolean(),
       usage: maybe(Usage),
       usageByHook: maybe(Type.Array(HookUsage)),
     }),

@@ -64,7 +64,7 @@ export function createProgramVerifier(clock: Clock): ProgramVerifier {
         if (isSettled) known.set(path, { state, digest })
         if (wanted === undefined || digest === wanted) return { handle, realPath, digest }
         throw refuse(
-          `is not the program that was agreed to: its sha-256 is ${digest}. Look at what changed it, then grant it anew. Nothing was run.`,
+          `is not the program that was agreed to: its sha-256 is ${digest}. Look at what changed it; to agree to it as it is now, install the plugin again. Nothing was run.`,
         )
       } catch (error) {
         await handle.close()

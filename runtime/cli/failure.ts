@@ -12,7 +12,11 @@ export function explain(thrown: unknown, terminal: Terminal): number {
   const head = [error.code, error.title].filter((part) => part !== undefined).join(': ')
   terminal.complain(styled('red', 'error'), head === '' ? `: ${error.message}` : ` ${head}`)
   if (head !== '') terminal.complain(`  ${error.message}`)
-  for (const problem of error.problems) terminal.complain(`  ${placeOf(problem)}${problem.message}`)
+  for (const problem of error.problems) {
+    // Not once more where the sentence above has said it.
+    if (problem.line === undefined && error.message.includes(problem.message)) continue
+    terminal.complain(`  ${placeOf(problem)}${problem.message}`)
+  }
   if (error.hint !== undefined) terminal.complain(styled('cyan', 'hint'), `: ${error.hint}`)
   return error.exitCode
 }

@@ -30,6 +30,8 @@ export interface Terminal {
   json(value: unknown, options?: { isLine?: boolean }): void
   /** Shows the text while the promise takes longer than a second, if somebody watches. */
   during<T>(text: string, promise: Promise<T>): Promise<T>
+  /** Whether there is somebody to ask. */
+  readonly canAsk: boolean
   /** Undefined where nobody can be asked. */
   confirm(question: string): Promise<boolean | undefined>
 }
@@ -49,6 +51,7 @@ export function createTerminal({ stdin, stdout, stderr, env }: TerminalStreams):
     const text = escapeControls(part.text)
     return isColoured(stream) ? styleText(part.style, text, { validateStream: false }) : text
   }
+  const canAsk = stdin.isTTY === true && stderr.isTTY === true
   const line = (parts: readonly Part[], stream: { isTTY?: boolean }) =>
     `${parts
       .map((part) => render(part, stream))
@@ -90,8 +93,9 @@ export function createTerminal({ stdin, stdout, stderr, env }: TerminalStreams):
         if (isShown) stderr.write('\r\u001b[K')
       }
     },
+    canAsk,
     async confirm(question) {
-      if (!stdin.isTTY || !stderr.isTTY) return undefined
+      if (!canAsk) return undefined
       const asker = createInterface({ input: stdin, output: stderr })
       try {
         return /^y(es)?$/i.test((await asker.question(`${escapeControls(question)} [y/N] `)).trim())

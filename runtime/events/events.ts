@@ -35,6 +35,7 @@ export const eventTypes = [
   'plugin.configured',
   'plugin.pending',
   'plugin.tightened',
+  'plugin.loosened',
   'plugin.failed',
   'plugin.restarted',
   'plugin.quarantined',

@@ -15,12 +15,12 @@ import {
 } from './consent.ts'
 import type { Lock } from './lock.ts'
 import { unscopedName } from './package.ts'
-import type { InstanceRecord, LockEntry, PendingVersion, TightenView } from './plugins.ts'
+import type { InstanceRecord, LockEntry, PendingVersion, TightenOptions, TightenView } from './plugins.ts'
 import type { Register } from './register.ts'
 import type { Next, Serving } from './serving.ts'
 import type { Slot } from './slot.ts'
 import type { Loaded, Starter, WantedInstance } from './starter.ts'
-import { isTighter, keepTightened, proposeTighter, tightenedRecord } from './tighten.ts'
+import { isTighter, keepTightened, loosenedRecord, proposeTighter, tightenedRecord } from './tighten.ts'
 import type { Traces } from './traces.ts'
 
 export interface InstallOptions {
@@ -37,7 +37,7 @@ export interface Installer {
   install(compiled: CompiledPackage, options: InstallOptions): Promise<Slot>
   approve(slot: Slot): Promise<void>
   configure(slot: Slot, config: unknown, instance?: string): Promise<void>
-  tighten(slot: Slot, options: { isToApply?: boolean; instance?: string }): Promise<TightenView>
+  tighten(slot: Slot, options: TightenOptions): Promise<TightenView>
 }
 
 /** What makes a version this one and no other. */
@@ -145,6 +145,18 @@ export function createInstaller(deps: {
     events.emit({ type: 'plugin.pending', data: { plugin: slot.id, version, serving: before.version, differences } })
   }
 
+  /** The same version with other grants. */
+  async function regrant(
+    slot: Slot,
+    entry: LockEntry,
+    change: (record: InstanceRecord) => InstanceRecord,
+  ): Promise<void> {
+    const { description: _description, instances: had, ...base } = entry
+    const bundle = await lock.readBundle(entry.bundleHash)
+    // As they are, and not settled anew: a program that changed in between is not agreed to by the way.
+    await serving.replace(slot, { base, bundle, wanted: async () => had, review: () => had.map(change) })
+  }
+
   return {
     async install({ pkg, manifest, bundle, sdkHash }, options) {
       const source = { kind: options.kind, path: pkg.dir }
@@ -189,31 +201,34 @@ export function createInstaller(deps: {
       register.changed()
     },
 
-    async tighten(slot, { isToApply = false, instance }) {
+    async tighten(slot, { isToApply = false, isToUndo = false, instance }) {
       const entry = requireEntry(slot)
-      const instances = entry.instances
-        .filter(({ name }) => instance === undefined || name === instance)
-        .map(({ name, grants }) => {
-          const bindings = proposeTighter(grants, deps.traces.of(slot.id, name), deps.capabilities)
-          return { name, isTighter: isTighter(bindings), bindings }
-        })
+      const isMeant = ({ name }: InstanceRecord) => instance === undefined || name === instance
+      const instances = entry.instances.filter(isMeant).map(({ name, grants }) => {
+        const bindings = proposeTighter(grants, deps.traces.of(slot.id, name), deps.capabilities)
+        return { name, isTighter: isTighter(bindings), bindings }
+      })
       if (instance !== undefined && instances.length === 0)
         throw new OrchestryError(
           'ORC_PLUGIN_UNKNOWN',
           `${slot.id} has no instance "${instance.slice(0, 64)}"; it has ${entry.instances.map(({ name }) => name).join(', ') || 'none'}. Nothing was changed.`,
         )
+      if (isToUndo) {
+        const loosened = entry.instances.filter((record) => record.agreed !== undefined && isMeant(record))
+        if (loosened.length === 0) return { id: slot.id, isApplied: false, instances }
+        await regrant(slot, entry, (record) => (loosened.includes(record) ? loosenedRecord(record) : record))
+        const names = loosened.map(({ name }) => name)
+        events.emit({ type: 'plugin.loosened', data: { plugin: slot.id, instances: names } })
+        register.changed()
+        return { id: slot.id, isApplied: true, instances }
+      }
       const tighter = new Map(instances.flatMap((one) => (one.isTighter ? [[one.name, one.bindings]] : [])))
       const isApplied = isToApply && tighter.size > 0
       if (isApplied) {
-        const { description: _description, instances: had, ...base } = entry
-        const bundle = await lock.readBundle(entry.bundleHash)
-        // As they are, and not settled anew: a program that changed in between is not agreed to by the way.
-        const review = () =>
-          had.map((record) => {
-            const bindings = tighter.get(record.name)
-            return bindings === undefined ? record : tightenedRecord(record, bindings)
-          })
-        await serving.replace(slot, { base, bundle, wanted: async () => had, review })
+        await regrant(slot, entry, (record) => {
+          const bindings = tighter.get(record.name)
+          return bindings === undefined ? record : tightenedRecord(record, bindings)
+        })
         events.emit({ type: 'plugin.tightened', data: { plugin: slot.id, instances: [...tighter.keys()] } })
         register.changed()
       }

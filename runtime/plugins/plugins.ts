@@ -93,6 +93,9 @@ export interface PluginView {
     readonly config: unknown
     readonly isDefault: boolean
     readonly breaker: 'closed' | 'open' | 'halfOpen'
+    /** What this instance was granted: values of its own config are in it. */
+    readonly grants: readonly CapabilityRecord[]
+    readonly isTightened: boolean
     readonly usage?: InstanceUsage
     readonly usageByHook?: readonly HookUsage[]
   }[]
@@ -165,6 +168,12 @@ export interface LiveInstance {
   readonly sandbox?: SandboxInstance
 }
 
+export interface TightenOptions {
+  readonly isToApply?: boolean
+  readonly isToUndo?: boolean
+  readonly instance?: string
+}
+
 export interface Plugins {
   list(): PluginView[]
   /** By id, or by the part after the scope where that is unambiguous. Throws ORC_PLUGIN_UNKNOWN. */
@@ -189,8 +198,11 @@ export interface Plugins {
   remove(id: string): Promise<void>
   configure(id: string, config: unknown, instance?: string): Promise<PluginView>
   usesOf(id: string): InstanceUse[]
-  /** What the instances, or the named one, would have needed; with `isToApply` that is all they have from now on. */
-  tighten(id: string, options?: { isToApply?: boolean; instance?: string }): Promise<TightenView>
+  /**
+   * What the instances, or the named one, would have needed; with `isToApply` that is all they have from now on, with
+   * `isToUndo` they have again all that was agreed to.
+   */
+  tighten(id: string, options?: TightenOptions): Promise<TightenView>
   /** Ends quarantine and open breakers. */
   reset(id: string): Promise<PluginView>
   liveInstances(): LiveInstance[]

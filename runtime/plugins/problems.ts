@@ -45,6 +45,12 @@ function problemOf(error: SchemaError, schema: unknown, value: unknown, at: stri
       return [
         { path, message: `must be ${show(params.allowedValue)}, and is ${show(valueAt(value, error.instancePath))}` },
       ]
+    case 'enum': {
+      const allowed = Array.isArray(params.allowedValues)
+        ? params.allowedValues.map(show).join(', ')
+        : 'what is allowed'
+      return [{ path, message: `must be one of ${allowed}, and is ${show(valueAt(value, error.instancePath))}` }]
+    }
     case 'anyOf':
     case 'oneOf': {
       const allowed = constants(node)
@@ -75,10 +81,10 @@ function valueAt(root: unknown, pointer: string): unknown {
   return node
 }
 
-/** A value, short enough for an error text. */
+/** A value, short enough for an error text; a digest is shown whole. */
 export function show(value: unknown): string {
   const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? typeof value)
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text
+  return text.length > 68 ? `${text.slice(0, 65)}...` : text
 }
 
 /** `unknown field "hsts"; did you mean "hosts"?`, or all known names when none is near. */

@@ -81,9 +81,10 @@ export function viewOf(slot: Slot, breakerOf: BreakerOf, policy?: LimitPolicy): 
     capabilities: entry?.instances[0]?.grants ?? entry?.manifest.capabilities ?? [],
     limits: limitsOf(slot, policy),
     limitsBoundBy: limitBounds(entry?.manifest.limits, policy),
-    instances: (entry?.instances ?? []).map(({ name, config, isDefault }) => {
+    instances: (entry?.instances ?? []).map(({ name, config, isDefault, grants, agreed }) => {
       const sandbox = running?.instances.get(name)?.sandbox
-      const shown = { name, config, isDefault, breaker: breakerOf(id, name) }
+      const isTightened = agreed !== undefined
+      const shown = { name, config, isDefault, breaker: breakerOf(id, name), grants, isTightened }
       return sandbox === undefined ? shown : { ...shown, usage: sandbox.usage(), usageByHook: sandbox.usageByHook() }
     }),
     ...(schema === undefined ? {} : { configSchema: schema }),

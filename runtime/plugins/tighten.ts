@@ -46,6 +46,11 @@ export function tightenedRecord(record: InstanceRecord, bindings: readonly Tight
   return { ...record, grants, agreed: agreedOf(record) }
 }
 
+/** Gives back what tightening took away: it was agreed to, and still is. */
+export function loosenedRecord({ agreed, ...record }: InstanceRecord): InstanceRecord {
+  return agreed === undefined ? record : { ...record, grants: agreed }
+}
+
 /**
  * Grants that were tightened stay so while what is asked for is the same or less; `loosened` names the bindings where it is
  * not, which get what was agreed to anew.

@@ -75,6 +75,7 @@ const good: [string, string, string, number, string?][] = [
   ['GET', '/api/v1/plugins/{id}/usage', '/api/v1/plugins/queue/usage', 200],
   ['GET', '/api/v1/plugins/{id}/capabilities', '/api/v1/plugins/queue/capabilities', 200],
   ['POST', '/api/v1/plugins/{id}/tighten', '/api/v1/plugins/queue/tighten', 200, '{"apply":true}'],
+  ['POST', '/api/v1/plugins/{id}/tighten', '/api/v1/plugins/queue/tighten', 200, '{"undo":true}'],
   ['POST', '/api/v1/plugins/{id}/tighten', '/api/v1/plugins/queue/tighten', 200],
   ['GET', '/api/v1/plugins/{id}/logs', '/api/v1/plugins/queue/logs?lines=1', 200],
   ['GET', '/api/v1/secrets', '/api/v1/secrets', 200],

@@ -76,7 +76,7 @@ test('the page shows an app, what it bears and why it was scaled, and follows wh
         state: 'quarantined',
         problem: 'it died 5 times',
         restarts: 5,
-        instances: [{ name: 'queue', config: {}, isDefault: true, breaker: 'open' }],
+        instances: [{ name: 'queue', config: {}, isDefault: true, breaker: 'open', grants: [], isTightened: false }],
         incidents: [{ ...incident, plugin: '@acme/queue', version: '1.0.0' } as never],
       }),
     )

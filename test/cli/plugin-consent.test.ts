@@ -102,7 +102,9 @@ test('what waits is shown and approved, what was never used is shown and taken a
   assert.match(shown.stdout, /net +41 uses since \S+ \S+, 1 refused +can be narrower/)
   assert.match(shown.stdout, / {4}- hosts "other\.example"\n {6}hosts "queue\.example"\n/)
   assert.match(shown.stdout, /To apply it: orchestry plugin tighten queue --apply/)
-  assert.match((await run('tighten', 'queue', '--apply')).stdout, /applied/)
+  assert.match((await run('tighten', 'queue', '--apply')).stdout, /applied.*\nTo give it back: .*tighten queue --undo/)
+  assert.match((await run('tighten', 'queue', '--undo')).stdout, /given back/)
+  assert.equal((await run('tighten', 'queue', '--undo', '--apply')).code, 2)
   assert.equal(JSON.parse((await run('tighten', 'queue', '--json')).stdout).instances[0].isTighter, true)
   const line = { plugin: '@acme/queue', atMs: 0, level: 'warn', instance: 'default', message: 'slow\u001b[2J' } as const
   rooms.pluginLogs.push({ ...line, message: 'first' }, { ...line, fields: '{"ms":5}' })

@@ -46,6 +46,8 @@ function house() {
           config: {},
           isDefault: true,
           breaker: 'open',
+          grants: [],
+          isTightened: false,
           usage,
           usageByHook: [{ hook: 'scaler', ...usage }],
         },

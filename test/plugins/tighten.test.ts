@@ -137,6 +137,21 @@ test('what a plugin used is shown with its grants, counted on after a restart, a
   assert.deepEqual(await w.store.list({ prefix: ['pluginTrace'] }), [])
 })
 
+test('what was taken away can be given back, and nothing else is', async (t) => {
+  const { w } = await used(t)
+  assert.equal((await w.plugins.tighten('p', { isToUndo: true })).isApplied, false)
+  await w.plugins.tighten('p', { isToApply: true })
+  assert.deepEqual(
+    [w.plugins.show('p').instances[0]?.grants, w.plugins.show('p').instances[0]?.isTightened],
+    [cut, true],
+  )
+  assert.equal((await w.plugins.tighten('p', { isToUndo: true })).isApplied, true)
+  assert.deepEqual([grantsOf(w), w.plugins.usesOf('p')[0]?.isTightened], [asked, false])
+  assert.equal(w.typesOf('p').at(-1), 'plugin.loosened')
+  await w.restart()
+  assert.deepEqual(grantsOf(w), asked)
+})
+
 test('tightening first only says what would go; applied it holds, also after a restart', async (t) => {
   const { w } = await used(t)
   const proposal = await w.plugins.tighten('p')

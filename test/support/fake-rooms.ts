@@ -78,7 +78,17 @@ export function makePlugin(id: string, changes: Partial<PluginView> = {}): Plugi
       outKb: 'manifest',
       logKbPerMin: 'default',
     },
-    instances: [{ name: 'default', config: { jobs: 5 }, isDefault: true, breaker: 'closed', usage }],
+    instances: [
+      {
+        name: 'default',
+        config: { jobs: 5 },
+        isDefault: true,
+        breaker: 'closed',
+        grants: [granted],
+        isTightened: false,
+        usage,
+      },
+    ],
     restarts: 0,
     memoryMb: 12.5,
     pid: 4242,
@@ -452,7 +462,7 @@ function fakePlugins(plugins: Map<string, PluginView>): ApiDeps['plugins'] {
       const id = `@acme/${path.split('/').at(-1)}`
       const plugin = makePlugin(id, {
         source: { kind: 'directory', path },
-        instances: [{ name, config, isDefault: false, breaker: 'closed' }],
+        instances: [{ name, config, isDefault: false, breaker: 'closed', grants: [], isTightened: false }],
       })
       plugins.set(id, plugin)
       return plugin
@@ -482,16 +492,16 @@ function fakePlugins(plugins: Map<string, PluginView>): ApiDeps['plugins'] {
       return { id: plugin, state, restarts, memoryMb, ...(pid === undefined ? {} : { pid }), instances: account }
     },
     usesOf: (id) => show(id).instances.map(({ name }) => ({ name, ...use })),
-    tighten: async (id, { isToApply = false } = {}) => ({
+    tighten: async (id, { isToApply = false, isToUndo = false } = {}) => ({
       id: show(id).id,
-      isApplied: isToApply,
+      isApplied: isToApply || isToUndo,
       instances: show(id).instances.map(({ name }) => ({ name, isTighter: true, bindings: [tightened] })),
     }),
     enable: async (id) => change(id, { state: 'serving' }),
     disable: async (id) => change(id, { state: 'disabled' }),
     remove: async (id) => void plugins.delete(show(id).id),
     configure: async (id, config, name = 'default') =>
-      change(id, { instances: [{ name, config, isDefault: true, breaker: 'closed' }] }),
+      change(id, { instances: [{ name, config, isDefault: true, breaker: 'closed', grants: [], isTightened: false }] }),
     reset: async (id) => change(id, { state: 'serving', restarts: 0 }),
   }
 }

@@ -34,12 +34,12 @@ export async function installPlugin(
   try {
     return await send(yes === true)
   } catch (thrown) {
-    if (!(thrown instanceof CliError) || thrown.code !== consentNeeded) throw thrown
+    // Where nobody can be asked, the error says what it asks for and how to agree.
+    if (!(thrown instanceof CliError) || thrown.code !== consentNeeded || !cli.terminal.canAsk) throw thrown
     cli.terminal.complain('It asks for:')
     for (const { message } of thrown.problems) cli.terminal.complain(`  ${message}`)
-    const answer = await cli.terminal.confirm('Grant this?')
-    if (answer === undefined) throw thrown
-    if (!answer) throw new CliError(exitCodes.refused, 'It was not granted. What served before serves on.')
+    if ((await cli.terminal.confirm('Grant this?')) !== true)
+      throw new CliError(exitCodes.refused, 'It was not granted. What served before serves on.')
     return await send(true)
   }
 }

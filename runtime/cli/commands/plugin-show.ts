@@ -50,13 +50,24 @@ export function showPlugin(terminal: Terminal, plugin: PluginView): void {
   }
 }
 
-/** What it may do and what its author says why. */
-export function sayCapabilities(terminal: Terminal, { capabilities }: PluginView): void {
-  if (capabilities.length === 0) return terminal.say('may       nothing but compute')
-  for (const { kind, as, why, optional: _, ...scope } of capabilities) {
+/** What it may do and what its author says why; for each instance where their configs make a difference. */
+export function sayCapabilities(terminal: Terminal, { id, capabilities, instances }: PluginView): void {
+  const isOneForAll = new Set(instances.map(({ grants }) => JSON.stringify(grants))).size <= 1
+  if (isOneForAll) sayGrants(terminal, capabilities)
+  else for (const { name, grants } of instances) sayGrants(terminal, grants, `${name}: `)
+  for (const { name, isTightened } of instances)
+    if (isTightened)
+      terminal.say(
+        `tightened ${name} may do less than was agreed to; orchestry plugin tighten ${id} --undo gives it back`,
+      )
+}
+
+function sayGrants(terminal: Terminal, grants: PluginView['capabilities'], of = ''): void {
+  if (grants.length === 0) return terminal.say(`may       ${of}nothing but compute`)
+  for (const { kind, as, why, optional: _, ...scope } of grants) {
     const limits = Object.entries(scope).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
     const named = as === undefined ? kind : `${kind} as ${as}`
-    terminal.say(`may       ${[named, ...limits].join(' ')}${why === undefined ? '' : `: ${why}`}`)
+    terminal.say(`may       ${of}${[named, ...limits].join(' ')}${why === undefined ? '' : `: ${why}`}`)
   }
 }
 

@@ -2,6 +2,7 @@
 import type { TightenedBinding, TightenView } from '../answers.ts'
 import { pathOfPlugin } from '../client.ts'
 import type { Cli } from '../command.ts'
+import { usageError } from '../exit.ts'
 import { time } from '../format.ts'
 import { styled, type Terminal } from '../terminal.ts'
 
@@ -10,20 +11,34 @@ export interface TightenOptions {
   readonly json?: boolean
   readonly instance?: string
   readonly apply?: boolean
+  readonly undo?: boolean
 }
 
 export async function tightenPlugin(cli: Cli, id: string, options: TightenOptions): Promise<void> {
   const { terminal } = cli
-  const body = { apply: options.apply === true, ...(options.instance !== undefined && { instance: options.instance }) }
+  if (options.apply === true && options.undo === true)
+    throw usageError('--apply takes away and --undo gives back; only one of them can be done. Nothing was changed.')
+  const body = {
+    ...(options.apply === true && { apply: true }),
+    ...(options.undo === true && { undo: true }),
+    ...(options.instance !== undefined && { instance: options.instance }),
+  }
   const sent = cli.client(options).call<TightenView>('POST', pathOfPlugin(id, '/tighten'), { body })
   const view = await terminal.during(`looking at what ${id} used`, sent)
   if (options.json) return terminal.json(view)
+  if (options.undo === true) {
+    if (!view.isApplied) return terminal.say('Nothing was taken away from it before. Nothing was changed.')
+    return terminal.say(styled('green', 'given back'), '  it may do again all that was agreed to')
+  }
   for (const { name, bindings } of view.instances) {
     terminal.say(styled('bold', view.id), `  ${name}`)
     if (bindings.length === 0) terminal.say('  may nothing but compute')
     for (const binding of bindings) sayBinding(terminal, binding)
   }
-  if (view.isApplied) return terminal.say(styled('green', 'applied'), '  it serves with what stays')
+  if (view.isApplied) {
+    terminal.say(styled('green', 'applied'), '  it serves with what stays')
+    return terminal.say(`To give it back: orchestry plugin tighten ${id} --undo`)
+  }
   if (view.instances.some(({ isTighter }) => isTighter))
     return terminal.say(`Nothing was changed. To apply it: orchestry plugin tighten ${id} --apply`)
   terminal.say('Nothing can be taken away.')

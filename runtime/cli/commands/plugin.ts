@@ -47,6 +47,7 @@ export const declare: Declare = (command, cli) => {
     .argument('<id>')
     .option('-i, --instance <name>', 'only this instance')
     .option('--apply', 'take it away')
+    .option('--undo', 'give back what was taken away')
     .action((id: string, options: TightenOptions) => tightenPlugin(cli, id, options))
   reads(add('approve', 'agree to what the waiting version of a plugin asks for, and bring it up'))
     .argument('<id>')
