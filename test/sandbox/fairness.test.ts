@@ -110,7 +110,7 @@ describe('a plugin that floods the host with calls', () => {
       const seconds = (performance.now() - startedMs) / 1_000
       t.diagnostic(`alone: ${shown(before_)}`)
       t.diagnostic(`beside the flood: ${shown(during)}; ${Math.round(served / seconds)} host calls a second`)
-      assert.ok(served > 100, `${served}`)
+      assert.ok(served > 10, `${served}`)
       assert.ok(served <= limits.hostCallsBurst + limits.hostCallsPerSecond * (seconds + 0.5), `${served}`)
       assert.ok(during.p99 < mostMs, shown(during))
     })
