@@ -167,13 +167,13 @@ describe('the clock of scaling', () => {
   })
 
   it('misses no tick, and no other app waits, because one scaler is slow', async (test) => {
-    let answer: (vote: Vote) => void = () => {}
+    const answers: ((vote: Vote) => void)[] = []
     let wanted = 2
     const world = started(test, (it) => {
       it.add('slow', { scalers: ['a'] })
       it.add('both', { scalers: ['a', 'b'] })
       it.add('shop', { scalers: ['b'] })
-      it.scaler('a', () => new Promise<Vote>((resolve) => (answer = resolve)))
+      it.scaler('a', () => new Promise<Vote>((resolve) => answers.push(resolve)))
       it.scaler('b', () => size(wanted))
     })
     await world.clock.advance(400)
@@ -186,9 +186,11 @@ describe('the clock of scaling', () => {
     assert.equal(missed, 0)
     assert.ok(run >= 5, `${run} ticks in 4.4 s`)
     assert.equal(world.calls.filter(({ instance }) => instance === 'a').length, 1)
-    answer(size(4))
+    for (const answer of answers.splice(0)) answer(size(4))
     await world.clock.advance(50)
-    assert.deepEqual(world.scaling.latest('slow')?.votes.length, 1)
+    assert.deepEqual([world.desired('slow'), world.desired('both')], [4, 4])
+    await world.clock.advance(600)
+    for (const answer of answers) answer(size(4))
   })
 
   it('decides soon about a marked app alone, once for many marks', async (test) => {
