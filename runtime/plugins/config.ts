@@ -11,6 +11,8 @@ import { problemsText } from './problems.ts'
 export type ConfigSchema = Readonly<Record<string, unknown>>
 
 const schemaNodes = 2_000
+/** Values that the defaults of a schema may make: one default within another multiplies. */
+const filledMost = 50_000
 const patternDeadlineMs = 1_000
 /** What TypeBox writes for `Type.Record(Type.String(), …)`; it can match anything and takes no time. */
 const harmlessPatterns = new Set(['^.*$', '^(.*)$', '.*'])
@@ -44,29 +46,57 @@ export function configSchemaProblems(schema: ConfigSchema): Problem[] {
   return problems
 }
 
-/** The config with every `default` of the schema filled in where nothing was given. Returns new data. */
+/** There are more values than anybody would configure. */
+class TooLargeError extends Error {}
+
+/**
+ * The config with every `default` of the schema filled in where nothing was given. Returns new data.
+ * @throws TooLargeError
+ */
 export function withDefaults(schema: unknown, given: unknown): unknown {
-  if (!isObject(schema)) return given
-  let value = given === undefined && Object.hasOwn(schema, 'default') ? structuredClone(schema.default) : given
-  if (isObject(schema.properties) && (value === undefined || isObject(value))) {
-    const filled = fillProperties(schema.properties, value)
-    // An object that nobody gave comes into being only where it must be there, or where a default is in it.
-    if (value !== undefined || Object.keys(filled).length > 0) value = filled
+  let left = filledMost
+  const take = (values: number) => {
+    left -= values
+    if (left < 0) throw new TooLargeError(`its defaults make more than ${filledMost} values`)
   }
-  if (Array.isArray(value) && isObject(schema.items))
-    value = value.map((item) => withDefaults(schema.items, item ?? undefined))
-  if (Array.isArray(schema.allOf)) for (const part of schema.allOf) value = withDefaults(part, value)
-  return value
+
+  function fill(part: unknown, was: unknown): unknown {
+    take(1)
+    if (!isObject(part)) return was
+    let value = was
+    if (was === undefined && Object.hasOwn(part, 'default')) {
+      take(sizeOf(part.default))
+      value = structuredClone(part.default)
+    }
+    if (isObject(part.properties) && (value === undefined || isObject(value))) {
+      const filled = fillProperties(part.properties, value)
+      // An object that nobody gave comes into being only where it must be there, or where a default is in it.
+      if (value !== undefined || Object.keys(filled).length > 0) value = filled
+    }
+    const { items } = part
+    if (Array.isArray(value) && isObject(items)) value = value.map((item) => fill(items, item ?? undefined))
+    if (Array.isArray(part.allOf)) for (const one of part.allOf) value = fill(one, value)
+    return value
+  }
+
+  function fillProperties(properties: Record<string, unknown>, was: unknown): Record<string, unknown> {
+    const entries = isObject(was) ? Object.entries(was) : []
+    const filled = new Map(entries)
+    for (const [key, part] of Object.entries(properties)) {
+      const value = fill(part, filled.get(key))
+      if (value !== undefined) filled.set(key, value)
+    }
+    return Object.fromEntries(filled)
+  }
+
+  return fill(schema, given)
 }
 
-function fillProperties(properties: Record<string, unknown>, given: unknown): Record<string, unknown> {
-  const entries = isObject(given) ? Object.entries(given) : []
-  const filled = new Map(entries)
-  for (const [key, schema] of Object.entries(properties)) {
-    const value = withDefaults(schema, filled.get(key))
-    if (value !== undefined) filled.set(key, value)
-  }
-  return Object.fromEntries(filled)
+/** Long texts count for more, as they take more to copy. */
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return 1 + Math.floor(value.length / 64)
+  if (typeof value !== 'object' || value === null) return 1
+  return Object.entries(value).reduce((sum, [key, part]) => sum + sizeOf(key) + sizeOf(part), 1)
 }
 
 /**
@@ -75,10 +105,19 @@ function fillProperties(properties: Record<string, unknown>, given: unknown): Re
  */
 export async function readConfig(plugin: string, schema: ConfigSchema | undefined, given: unknown): Promise<unknown> {
   const wanted = schema ?? { type: 'object', additionalProperties: false, properties: {} }
-  const config = withDefaults(wanted, given ?? undefined) ?? {}
+  const config = filledIn(plugin, wanted, given) ?? {}
   const problems = await checkConfig(wanted, config)
   if (problems.length > 0) throw configInvalid(plugin, problems)
   return config
+}
+
+function filledIn(plugin: string, schema: ConfigSchema, given: unknown): unknown {
+  try {
+    return withDefaults(schema, given ?? undefined)
+  } catch (thrown) {
+    if (thrown instanceof TooLargeError) throw configInvalid(plugin, [{ path: '', message: thrown.message }])
+    throw thrown
+  }
 }
 
 export function configInvalid(plugin: string, problems: readonly Problem[]): OrchestryError {

@@ -130,3 +130,17 @@ for (const [what, given, text] of [
 }
 
 test('an ordinary config schema is accepted', () => assert.deepEqual(configSchemaProblems(schema), []))
+
+test('defaults within defaults that would multiply beyond all bounds are refused, and hold nobody up', async () => {
+  const list = (items: object) => ({ type: 'array', default: Array.from({ length: 600 }, () => null), items })
+  for (const a of [list(list(list({}))), list({ default: 'x'.repeat(500_000) })]) {
+    const schema = { type: 'object', properties: { a } }
+    assert.deepEqual(configSchemaProblems(schema), [])
+    const startedMs = performance.now()
+    await assert.rejects(readConfig('p', schema, undefined), {
+      code: 'ORC_PLUGIN_CONFIG_INVALID',
+      message: /its defaults make more than 50000 values/,
+    })
+    assert.ok(performance.now() - startedMs < 1_000)
+  }
+})
