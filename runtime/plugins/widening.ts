@@ -9,7 +9,7 @@ export function widening(before: readonly CapabilityRecord[], after: readonly Ca
     new Set(grants.flatMap((grant) => (grant.kind === kind ? [bindingOf(grant)] : []))).size
   return after.flatMap((grant) => {
     const rivals = before.filter((old) => old.kind === grant.kind)
-    if (rivals.length === 0) return [`a new capability "${grant.kind}"`]
+    if (rivals.length === 0) return [`a new capability "${grant.kind}"${scopeText(grant)}`]
     // It is no wider when one old grant covers it whole; otherwise the nearest one shows what was added.
     const [nearest = []] = rivals.map((old) => widerFields(old, grant)).sort((a, b) => a.length - b.length)
     if (nearest.length > 0) return nearest
@@ -19,6 +19,12 @@ export function widening(before: readonly CapabilityRecord[], after: readonly Ca
       !rivals.some((old) => bindingOf(old) === bindingOf(grant))
     return isOneMore ? [`another capability "${grant.kind}", as ${bindingOf(grant)}`] : []
   })
+}
+
+/** Whole: what is cut off here is agreed to without having been seen. */
+function scopeText(grant: CapabilityRecord): string {
+  const scope = Object.entries(grant).filter(([field]) => !descriptive.has(field))
+  return scope.map(([field, value]) => ` ${field} ${JSON.stringify(value)}`).join('')
 }
 
 /** Whether both allow the same, whatever their names and reasons are. */

@@ -19,6 +19,12 @@ const wider: [string, CapabilityRecord[], CapabilityRecord[], string[]][] = [
   ['less', [old], [net({ hosts: ['a'], methods: ['GET'], maxBodyKb: 32 })], []],
   ['another reason', [old], [{ ...old, why: 'other' } as CapabilityRecord], []],
   ['a new kind', [old], [old, { kind: 'kv' }], ['a new capability "kv"']],
+  [
+    'a new kind, with all that it is to reach',
+    [{ kind: 'kv' }],
+    [net({ hosts: ['a.test', 'evil.test'], auth: { secret: 's' } })],
+    ['a new capability "net" hosts ["a.test","evil.test"] auth {"secret":"s"}'],
+  ],
   ['a new host', [old], [net({ hosts: ['a', 'c'], methods: ['GET'], maxBodyKb: 64 })], ['net.hosts: "c"']],
   ['a new method', [old], [net({ hosts: ['a'], methods: ['GET', 'PUT'], maxBodyKb: 64 })], ['net.methods: "PUT"']],
   [
