@@ -13,6 +13,7 @@ import type { LiveInstance } from '../../runtime/plugins/plugins.ts'
 import type { Sandbox } from '../../runtime/sandbox/sandbox.ts'
 import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { bundleGuest } from '../support/guest-bundle.ts'
+import { scalerInput } from '../support/scaler-input.ts'
 import { removeDir, tempDir } from '../support/temp-dir.ts'
 
 const limits = { ...effectiveLimits({ timeoutMs: 200 }, false), hostCalls: 20 }
@@ -50,21 +51,6 @@ const everyAnswer = async (hooks: Hooks, items: ReadonlyMap<string, readonly unk
   return new Map(await Promise.all([...answers].map(async ([name, coming]) => [name, await coming] as const)))
 }
 
-const app = (name: string) => ({
-  app: {
-    name,
-    labels: {},
-    replicas: 1,
-    healthyReplicas: 1,
-    minReplicas: 1,
-    maxReplicas: 9,
-    targets: {},
-    scaleOutThresholdPct: 80,
-    scaleInThresholdPct: 50,
-    windowSeconds: 20,
-  },
-  metrics: {},
-})
 const codes = (answers: Answer<unknown>[] | undefined) => answers?.map((a) => (a.ok ? 'ok' : a.failure.code))
 
 describe('the hook table', () => {
@@ -99,7 +85,7 @@ describe('calling plugins', () => {
       `scaler: { decideAll: (all) => all.map((i) => ({ floor: 2, reason: i.app.name })) }`,
     )
     const { hooks } = hooksOf([one, two])
-    const inputs = Array.from({ length: 300 }, (_, index) => app(`app${index}`))
+    const inputs = Array.from({ length: 300 }, (_, index) => scalerInput(`app${index}`))
     const answers = await everyAnswer(
       hooks,
       new Map([
@@ -138,7 +124,7 @@ describe('calling plugins', () => {
       `scaler: { decide: ({ app }) => ({ good: () => ({ replicas: 2, reason: 'r' }), ${table} })[app.name]() }`,
     )
     const { hooks, incidents } = hooksOf([bad])
-    const inputs = ['good', ...nonsense.map(([name]) => name)].map(app)
+    const inputs = ['good', ...nonsense.map(([name]) => name)].map(scalerInput)
     const answers = await everyAnswer(hooks, new Map([['bad', inputs]]))
     const [good, ...rest] = codes(answers.get('bad')) ?? []
     assert.equal(good, 'ok')
@@ -165,8 +151,8 @@ describe('calling plugins', () => {
       const answers = await everyAnswer(
         hooks,
         new Map([
-          ['broken', [app('a')]],
-          ['fine', [app('a')]],
+          ['broken', [scalerInput('a')]],
+          ['fine', [scalerInput('a')]],
         ]),
       )
       seen.push(codes(answers.get('broken'))?.[0])
@@ -199,7 +185,7 @@ describe('calling plugins', () => {
     const scaler = await live(t, 'scaler', `scaler: { decide: () => ({ replicas: 1, reason: 'r' }) }`)
     const { sandbox: _gone, ...asleep } = { ...scaler, name: 'asleep' }
     const { hooks } = hooksOf([scaler, asleep])
-    const inputs = [app('a'), app('b')]
+    const inputs = [scalerInput('a'), scalerInput('b')]
     const answers = await everyAnswer(
       hooks,
       new Map([

@@ -3,15 +3,12 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { systemClock } from '../../runtime/clock.ts'
 import { effectiveLimits } from '../../runtime/limits.ts'
-import { createLog } from '../../runtime/log.ts'
 import { buildSandboxProgram } from '../../runtime/sandbox/program.ts'
 import type { GuestAnswer, PluginSandbox, SandboxIncident, SandboxInstance } from '../../runtime/sandbox/sandbox.ts'
-import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { isAlive } from '../support/processes.ts'
 import { tempDir } from '../support/temp-dir.ts'
-import { testedTier } from '../support/tested-tier.ts'
+import { createTestedSandbox } from '../support/tested-tier.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const script = fileURLToPath(new URL('./forged-host.cjs', import.meta.url))
@@ -35,12 +32,7 @@ export async function forge(test: Test, way: string, instanceCount = 1): Promise
   const text = await readFile(script, 'utf8')
   assert.ok(text.includes(`const way = 'honest'`) && text.includes(way), `${script} knows the way ${way}`)
   await writeFile(path, text.replace(`const way = 'honest'`, `const way = '${way}'`))
-  const sandbox = await createSandbox({
-    dataDir,
-    tier: testedTier,
-    clock: systemClock,
-    log: createLog({ level: 'silent' }),
-  })
+  const sandbox = await createTestedSandbox(dataDir)
   test.after(() => sandbox.close())
   const plugin = await sandbox.load(bundle, { ...effectiveLimits(undefined, false), hostCalls: 20 })
   const incidents: SandboxIncident[] = []

@@ -12,6 +12,7 @@ import { createPlugins } from '../../runtime/plugins/lifecycle.ts'
 import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { createMemoryStore } from '../../runtime/store/memory.ts'
 import { writePlugin } from '../support/plugin-folder.ts'
+import { scalerInput } from '../support/scaler-input.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -27,21 +28,6 @@ export default definePlugin({
   },
 })
 `
-const input = (name: string) => ({
-  app: {
-    name,
-    labels: {},
-    replicas: 1,
-    healthyReplicas: 1,
-    minReplicas: 1,
-    maxReplicas: 9,
-    targets: {},
-    scaleOutThresholdPct: 80,
-    scaleInThresholdPct: 50,
-    windowSeconds: 20,
-  },
-  metrics: {},
-})
 
 /** Plugins and the room that calls them, put together as the host does. */
 async function world(t: TestContext) {
@@ -84,7 +70,7 @@ async function world(t: TestContext) {
     plugins,
     events,
     async ask(instance: string, app: string, timeoutMs = 5_000) {
-      const items = new Map([[instance, [input(app)]]])
+      const items = new Map([[instance, [scalerInput(app)]]])
       const answers = await hooks.collect('scaler', 'decide', items, { timeoutMs }).get(instance)
       const [answer] = answers ?? []
       return answer?.ok === true ? 'ok' : answer?.failure.code

@@ -10,6 +10,14 @@ import { tempDir } from './temp-dir.ts'
 
 export const filesSkip = process.platform === 'linux' ? false : 'files can be granted on Linux only'
 
+/** For the body of a guest: tries all that can be done with `path`, and tells what came of each. */
+export const everyUseOfPath = `
+  told.push(await tell(() => ctx.files.read('data', path)))
+  told.push(await tell(() => ctx.files.write('data', path, 'evil')))
+  told.push(await tell(() => ctx.files.remove('data', path)))
+  told.push(await tell(() => ctx.files.stat('data', path)))
+  told.push(await tell(() => ctx.files.tail('data', path)))`
+
 type Options = { body: string; timeoutMs?: number } & Partial<Omit<GrantOf<'files'>, 'roots'>> & {
     roots?: GrantOf<'files'>['roots']
   }

@@ -3,13 +3,10 @@ import type { TestContext } from 'node:test'
 import type { CapabilityRecord } from '@orchestry/sdk'
 import type { AnyCapability, Bound, Violation } from '../../runtime/capabilities/capability.ts'
 import { createCapabilities } from '../../runtime/capabilities/table.ts'
-import { systemClock } from '../../runtime/clock.ts'
 import { effectiveLimits } from '../../runtime/limits.ts'
-import { createLog } from '../../runtime/log.ts'
-import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { bundleGuest } from './guest-bundle.ts'
 import { tempDir } from './temp-dir.ts'
-import { testedTier } from './tested-tier.ts'
+import { createTestedSandbox } from './tested-tier.ts'
 
 export interface HostileGuest {
   readonly bound: Bound
@@ -31,12 +28,7 @@ export async function openHostileGuest(
     (violation) => void violations.push(violation),
   )
   const dataDir = await tempDir(t)
-  const sandbox = await createSandbox({
-    dataDir,
-    tier: testedTier,
-    clock: systemClock,
-    log: createLog({ level: 'silent' }),
-  })
+  const sandbox = await createTestedSandbox(dataDir)
   t.after(async () => {
     bound.dispose()
     await sandbox.close()

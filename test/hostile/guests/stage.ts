@@ -3,14 +3,11 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { TestContext } from 'node:test'
-import { systemClock } from '../../../runtime/clock.ts'
 import { effectiveLimits } from '../../../runtime/limits.ts'
-import { createLog } from '../../../runtime/log.ts'
 import type { Bundle, GuestAnswer, HostCall, PluginSandbox, SandboxInstance } from '../../../runtime/sandbox/sandbox.ts'
-import { createSandbox } from '../../../runtime/sandbox/supervisor.ts'
 import { isAlive, processesNaming } from '../../support/processes.ts'
 import { removeDir, tempDir } from '../../support/temp-dir.ts'
-import { testedTier } from '../../support/tested-tier.ts'
+import { createTestedSandbox } from '../../support/tested-tier.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type HostileGuest, scope } from './guest.ts'
 
@@ -114,12 +111,7 @@ export function complaint({ expected }: HostileGuest, { answer, isReplaced }: Ou
 /** Every guest of a table as a test of its own, and after them what the others noticed. */
 export async function stage(t: TestContext, guests: readonly HostileGuest[]): Promise<void> {
   const dataDir = await tempDir()
-  const sandbox = await createSandbox({
-    dataDir,
-    tier: testedTier,
-    clock: systemClock,
-    log: createLog({ level: 'silent' }),
-  })
+  const sandbox = await createTestedSandbox(dataDir)
   const plugin = await sandbox.load(bundleOf(guests), guestLimits)
   const instance = await openGuests(plugin)
   const neighbour = await sandbox.load(bundleOf([]), guestLimits)
