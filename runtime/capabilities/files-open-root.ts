@@ -71,7 +71,11 @@ export function createRootKeeper(rule: RootRule, reserved: readonly string[]): R
 async function openRoot(rule: RootRule, reserved: readonly string[]): Promise<Held> {
   const refuse = (why: string) =>
     new OrchestryError('ORC_CAPABILITY_DENIED', `ctx.files: the root "${rule.name}" cannot be used: ${why}`)
-  const path = await realpath(rule.path).catch(() => undefined)
+  const unreadable = refuse('the user that Orchestry runs as may not read it')
+  const path = await realpath(rule.path).catch((error: unknown) => {
+    if (hasCode(error, 'EACCES')) throw unreadable
+    return undefined
+  })
   // As it is written too: what leads through /proc must not be granted for where it happens to lead.
   const problem = rootProblem(rule.path, reserved) ?? (path === undefined ? undefined : rootProblem(path, reserved))
   if (problem !== undefined) throw refuse(problem)
@@ -82,7 +86,7 @@ async function openRoot(rule: RootRule, reserved: readonly string[]): Promise<He
   if (path === undefined) throw missing
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
   const handle = await open(path, flags).catch((error: unknown) => {
-    throw hasCode(error, 'EACCES') ? refuse('the user that Orchestry runs as may not read it') : missing
+    throw hasCode(error, 'EACCES') ? unreadable : missing
   })
   try {
     // A part of the path may have been swapped since it was resolved: what counts is what was opened.

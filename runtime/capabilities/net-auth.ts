@@ -77,7 +77,8 @@ export function injectSecrets(
 function requireSecret(secretOf: SecretOf, name: string): string {
   const fail = (what: string) => new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.net: the secret "${name}" ${what}`)
   const value = secretOf(name)
-  if (value === undefined || value === '') throw fail('is not there; an operator can set it. Nothing was sent')
+  if (value === undefined || value === '')
+    throw fail(`is not there; set it with: orchestry secret set ${name}. Nothing was sent`)
   if (!isPrintable(value)) throw fail('holds characters that no header can hold. Nothing was sent')
   return value
 }

@@ -10,7 +10,9 @@ export function refuseBelowFloor(
 ): void {
   if (source.kind === 'builtin' || tier >= floor) return
   const enough = tiers.filter((option) => option.tier >= floor)
-  const hindrances = enough.map(({ tier, why }) => `tier ${tier}: ${why ?? 'it is there, but not the tier asked for'}`)
+  const hindrances = enough.map(
+    ({ tier, why }) => `tier ${tier}: ${why ?? 'this machine has it; start Orchestry with --sandbox-tier best'}`,
+  )
   throw new OrchestryError(
     'ORC_SANDBOX_TIER_TOO_LOW',
     `${id} did not come with Orchestry, so it is run in tier ${floor} or stricter (ORCHESTRY_SANDBOX_FLOOR); sandbox ` +

@@ -90,6 +90,7 @@ export function createInstaller(deps: {
       ...(before === undefined ? {} : { previousVersion: before.version }),
     }
     let wider: readonly string[] = []
+    let differences: readonly string[] = []
     let settled: readonly InstanceRecord[] = []
     const tightened = tightenedAsBefore(slot)
     const next: Next = {
@@ -102,9 +103,11 @@ export function createInstaller(deps: {
         wider = widerThanAgreed(before, { ...base, instances })
         const { isAgreed, shown } = options
         const unagreed = isAgreed === true ? shown && widerThanShown(before, shown, { instances }) : wider
-        if (unagreed !== undefined && unagreed.length > 0)
-          throw consentNeeded(slot.id, origin.version, before.version, unagreed)
-        return tightened.review(instances)
+        const reviewed = tightened.review(instances)
+        if (unagreed === undefined || unagreed.length === 0) return reviewed
+        // A yes to more of a capability gives back what tightening took of it: that is shown with the rest.
+        differences = [...wider, ...tightened.words()]
+        throw consentNeeded(slot.id, origin.version, before.version, [...unagreed, ...tightened.words()])
       },
     }
     slot.isActivating = true
@@ -113,7 +116,7 @@ export function createInstaller(deps: {
       await serving.replace(slot, next)
     } catch (thrown) {
       const isWaiting = before !== undefined && codeOf(thrown) === 'ORC_PLUGIN_CONSENT_NEEDED'
-      if (isWaiting) await keepPending(slot, before, origin, bundle, options, { differences: wider, settled })
+      if (isWaiting) await keepPending(slot, before, origin, bundle, options, { differences, settled })
       // Nothing is kept of a plugin that was never here; a built-in stays listed, so that its absence explains itself.
       else if (before === undefined && options.kind === 'directory') register.drop(slot.id)
       else register.recordFailure(slot, thrown)
@@ -251,6 +254,7 @@ function tightenedAsBefore(slot: Slot) {
         loosened.push(...kept.loosened.map((binding) => `${next.name}: ${binding}`))
         return kept.record
       }),
+    words: () => loosened.map((binding) => `${binding}: also what tightening took away`),
     /** For the event: what may do more again than it was tightened to. */
     told: () => (loosened.length === 0 ? {} : { loosened }),
   }

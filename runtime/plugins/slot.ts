@@ -71,12 +71,15 @@ const limitsOf = ({ entry, running }: Slot, policy: LimitPolicy | undefined): Ef
 export function viewOf(slot: Slot, breakerOf: BreakerOf, policy?: LimitPolicy): PluginView {
   const { id, seed, entry, running } = slot
   const schema = entry?.description.configSchema
+  // The incident that led there may be pushed out by others; the way out must not be.
+  const wayOut = `it died too often; mend it, then: orchestry plugin reset ${id}`
+  const problem = slot.problem ?? (stateOf(slot) === 'quarantined' ? wayOut : undefined)
   return {
     id,
     version: entry?.version ?? seed.version,
     source: entry?.source ?? seed.source,
     state: stateOf(slot),
-    ...(slot.problem === undefined ? {} : { problem: slot.problem }),
+    ...(problem === undefined ? {} : { problem }),
     hooks: Object.keys(entry?.description.hooks ?? {}),
     capabilities: entry?.instances[0]?.grants ?? entry?.manifest.capabilities ?? [],
     limits: limitsOf(slot, policy),

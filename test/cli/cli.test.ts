@@ -73,15 +73,15 @@ test('every reading command has a table for people and JSON for programs', async
         /sandbox +none, fake/,
         /tier +1 of 3; .* from tier 1 on/,
         /holds +limits of the kernel/,
-        /lacks +a control group/,
-        /no tier 3 bwrap is not installed/,
+        /but +no control group/,
+        /no tier 3: bwrap is not installed/,
       ],
     ],
     [['plugin', 'list'], [/@acme\/queue +1\.0\.0 +serving +scaler +default/]],
     [
       ['plugin', 'show', 'queue'],
       [
-        /limits +memoryMb 32 \(policy\), cpuMs 100 \(manifest\), timeoutMs 1000,/,
+        /limits +memoryMb 32 \(--plugin-limits\), cpuMs 100 \(manifest\), timeoutMs 1000,/,
         /may +net hosts \["queue\.example"\]: reads the queue/,
         /breaker closed/,
         /"jobs":5/,

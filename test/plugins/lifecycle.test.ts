@@ -365,6 +365,7 @@ test('quarantine is shown, takes the instance out, and ends with reset; breakers
   w.sandbox.loaded[0]?.quarantine()
   assert.equal(changes, 1)
   assert.equal(w.plugins.show('fixed').state, 'quarantined')
+  assert.match(w.plugins.show('fixed').problem ?? '', /orchestry plugin reset @test\/fixed/)
   assert.equal(w.plugins.show('fixed').instances[0]?.breaker, 'open')
   assert.equal(w.live('fixed')?.sandbox, undefined)
   assert.ok(w.typesOf('@test/fixed').includes('plugin.quarantined'))

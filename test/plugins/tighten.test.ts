@@ -152,6 +152,17 @@ test('what was taken away can be given back, and nothing else is', async (t) => 
   assert.deepEqual(grantsOf(w), asked)
 })
 
+test('a yes to more of what was tightened is asked for with what comes back by it', async (t) => {
+  const { w, write } = await used(t)
+  await w.plugins.tighten('p', { isToApply: true })
+  const wider = [{ kind: 'events', emit: ['acme.*', 'other.*'], subscribe: ['app.*'] }]
+  await assert.rejects(w.plugins.install({ path: await write('1.1.0', wider) }), { code: 'ORC_PLUGIN_CONSENT_NEEDED' })
+  assert.deepEqual(w.plugins.show('p').pending?.differences, [
+    'events.emit: "other.*"',
+    'p: events: also what tightening took away',
+  ])
+})
+
 test('tightening first only says what would go; applied it holds, also after a restart', async (t) => {
   const { w } = await used(t)
   const proposal = await w.plugins.tighten('p')

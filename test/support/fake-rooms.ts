@@ -212,7 +212,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
         tier: 1,
         floor: 1,
         holds: ['limits of the kernel'],
-        lacks: ['a control group of its own'],
+        lacks: ['no control group of its own'],
         tiers: [
           { tier: 3, isAvailable: false, why: 'bwrap is not installed' },
           { tier: 1, isAvailable: true },

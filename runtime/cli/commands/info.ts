@@ -54,9 +54,9 @@ export const declareInfo: Declare = (command, cli) => {
     const { tier, floor, tiers, holds, lacks } = sandbox
     cli.terminal.say(`tier      ${tier} of 3; plugins that are not Orchestry's own run from tier ${floor} on`)
     for (const fact of holds) cli.terminal.say(styled('green', 'holds'), `     ${fact}`)
-    for (const fact of lacks) cli.terminal.say(styled('yellow', 'lacks'), `     ${fact}`)
+    for (const fact of lacks) cli.terminal.say(styled('yellow', 'but'), `       ${fact}`)
     for (const missing of tiers.filter(({ isAvailable }) => !isAvailable))
-      cli.terminal.say(`no tier ${missing.tier} ${missing.why ?? ''}`)
+      cli.terminal.say(`no tier ${missing.tier}: ${missing.why ?? ''}`)
     cli.terminal.say(`cli       ${version}, Node ${process.version}`)
   })
 }

@@ -14,6 +14,9 @@ const actions: Readonly<Record<NonNullable<PluginView['incidents'][number]['acti
   quarantined: 'quarantined',
 }
 
+/** Who it was that bounded a limit. */
+const bounders = { manifest: 'manifest', policy: '--plugin-limits', ceiling: 'the most there is' } as const
+
 export function showPlugin(terminal: Terminal, plugin: PluginView): void {
   const { id, version, source, state: word, problem, hooks, restarts, memoryMb, pid, limits } = plugin
   terminal.say(styled('bold', id), ` ${version}  `, state(word))
@@ -25,7 +28,9 @@ export function showPlugin(terminal: Terminal, plugin: PluginView): void {
   )
   const { jit, ...bounds } = limits
   const by = Object.entries(plugin.limitsBoundBy ?? {})
-  const bounded = new Map<string, string>(by.filter(([, who]) => who !== 'default'))
+  const bounded = new Map<string, string>(
+    by.flatMap(([name, who]) => (who === 'default' ? [] : [[name, bounders[who]]])),
+  )
   const texts = Object.entries(bounds).map(([name, value]) => {
     const who = bounded.get(name)
     return who === undefined ? `${name} ${value}` : `${name} ${value} (${who})`
