@@ -27,7 +27,7 @@ const usualPlaces = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin']
 const listingMs = 2_000
 
 export function readMachine(env: NodeJS.ProcessEnv = process.env): Machine {
-  const places = [...(env.PATH ?? '').split(delimiter).filter(isAbsolute), ...usualPlaces]
+  const places = [...usualPlaces, ...(env.PATH ?? '').split(delimiter).filter(isAbsolute)]
   const rights = effectiveRights()
   const [major = 0, minor = 0] = release().split('.').map(Number)
   return {

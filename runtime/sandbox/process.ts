@@ -34,6 +34,8 @@ export interface SandboxProcess {
   own(listeners: { onMessage(message: FromGuest, body: string): void; onDeath(death: Death): void }): void
   /** Resolves when the process can take work, rejects when it died before. */
   readonly ready: Promise<void>
+  /** Resolves after its end, when nothing that it may have started is left either. */
+  readonly gone: Promise<void>
   kill(reason: string, cause?: Death['cause']): void
 }
 
@@ -150,6 +152,7 @@ export function startSandboxProcess(confinement: Confinement, isJit: boolean, lo
       return lastHeardMs
     },
     ready,
+    gone: child.gone,
     memoryMb: () => residentMb(child.pid),
     cpuMs: () => usedCpuMs(child.pid),
     send(message, body = '') {

@@ -13,15 +13,25 @@ export interface Spares {
 export interface FillingSpares extends Spares {
   /** Resolves when a first one is ready, rejects with what kept it from that. */
   prepare(): Promise<void>
+  /** Resolves when every process that was ever started here is gone, with all that belonged to it. */
+  settled(): Promise<void>
 }
 
 export function createSpares(confinement: Confinement, log: Log): FillingSpares {
   const waiting = new Map<boolean, SandboxProcess>()
+  const alive = new Set<SandboxProcess>()
   let isClosed = false
+
+  function start(isJit: boolean): SandboxProcess {
+    const process = startSandboxProcess(confinement, isJit, log)
+    alive.add(process)
+    void process.gone.then(() => alive.delete(process))
+    return process
+  }
 
   function prepare(isJit: boolean): SandboxProcess | undefined {
     if (isClosed || waiting.has(isJit)) return waiting.get(isJit)
-    const process = startSandboxProcess(confinement, isJit, log)
+    const process = start(isJit)
     waiting.set(isJit, process)
     process.own({
       onMessage: () => {},
@@ -33,10 +43,11 @@ export function createSpares(confinement: Confinement, log: Log): FillingSpares 
 
   return {
     prepare: async () => prepare(false)?.ready,
+    settled: async () => void (await Promise.all([...alive].map(({ gone }) => gone))),
     async take(isJit) {
       const spare = waiting.get(isJit)
       waiting.delete(isJit)
-      const process = spare !== undefined && !spare.isDead ? spare : startSandboxProcess(confinement, isJit, log)
+      const process = spare !== undefined && !spare.isDead ? spare : start(isJit)
       try {
         await process.ready
       } catch (cause) {

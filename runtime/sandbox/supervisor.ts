@@ -1,5 +1,6 @@
 /** The sandbox as built on isolated-vm: one powerless process per plugin, a spare that waits, isolates inside. */
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import { messageOf, OrchestryError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -11,10 +12,13 @@ import { readMachine } from './machine.ts'
 import { createPluginSandbox } from './plugin-sandbox.ts'
 import { buildSandboxProgram } from './program.ts'
 import type { PluginSandbox, Sandbox, Tier } from './sandbox.ts'
-import { createSpares, type Spares } from './spares.ts'
+import { createSpares, type FillingSpares } from './spares.ts'
 import { stageForOthers } from './staging.ts'
 import { chooseTier, findTiers, type TierOption, type WantedTier } from './tiers.ts'
 import { createUserIds } from './user-ids.ts'
+
+/** What was killed is gone in milliseconds; a kernel that cannot do that is not waited for. */
+const settleMs = 2_000
 
 /** @throws ORC_SANDBOX_UNAVAILABLE when the tier that was asked for cannot be had, saying why. */
 export async function createSandbox(deps: {
@@ -41,7 +45,7 @@ export async function createSandbox(deps: {
   /** A tier is had when a process of ours is ready in it; that one is then the first spare. */
   async function begin(
     options: readonly TierOption[],
-  ): Promise<{ tier: Tier; spares: Spares; tiers: readonly TierOption[] }> {
+  ): Promise<{ tier: Tier; spares: FillingSpares; tiers: readonly TierOption[] }> {
     let chosen = chooseTier(wanted, options)
     if (chosen.tier === 2 && nextUid !== undefined) {
       const staged = await stageForOthers(program)
@@ -86,6 +90,10 @@ export async function createSandbox(deps: {
     async close() {
       spares.close()
       await Promise.allSettled([...loaded].map((sandbox) => sandbox.close()))
+      const patience = new AbortController()
+      const late = sleep(settleMs, undefined, { signal: patience.signal }).catch(() => {})
+      await Promise.race([spares.settled(), late])
+      patience.abort()
       await undoStaging()
     },
   }

@@ -12,6 +12,7 @@ import { findEngineAddon } from '../../runtime/sandbox/addon.ts'
 import { withoutConfinement } from '../../runtime/sandbox/confinement.ts'
 import { describeConfinement } from '../../runtime/sandbox/description.ts'
 import { closedToOthers, type Machine, readMachine } from '../../runtime/sandbox/machine.ts'
+import { buildSandboxProgram } from '../../runtime/sandbox/program.ts'
 import { stageForOthers } from '../../runtime/sandbox/staging.ts'
 import { createSandbox } from '../../runtime/sandbox/supervisor.ts'
 import { chooseTier, findTiers, type TierOption } from '../../runtime/sandbox/tiers.ts'
@@ -163,6 +164,32 @@ describe('files for another user', { skip: isLinux ? false : 'tiers are a thing 
     assert.equal(readFileSync(staged.program.path, 'utf8'), 'text')
     await staged.remove()
     assert.deepEqual(readdirSync(open), [])
+  })
+})
+
+describe('a program that does not become ready', () => {
+  async function broken(t: Parameters<typeof tempDir>[0]): Promise<string> {
+    const dataDir = await tempDir(t)
+    await writeFile(await buildSandboxProgram(join(dataDir, 'sandbox')), 'process.exit(3)')
+    return dataDir
+  }
+
+  test('is tried in every tier, and the start is refused', async (t) => {
+    const dataDir = await broken(t)
+    await assert.rejects(
+      createSandbox({ dataDir, clock: systemClock, log }),
+      (error: OrchestryError) =>
+        error.code === 'ORC_SANDBOX_UNAVAILABLE' && /No sandbox process could be started/.test(error.message),
+    )
+  })
+
+  test('is the reason why a tier that was asked for cannot be had', async (t) => {
+    if (!isLinux) return t.skip('tiers are a thing of Linux')
+    const dataDir = await broken(t)
+    await assert.rejects(
+      createSandbox({ dataDir, tier: '1', clock: systemClock, log }),
+      /tier 1, which cannot be had: (a sandbox process did not become ready in it \(.*exit code 3|prlimit)/,
+    )
   })
 })
 
