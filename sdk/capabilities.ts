@@ -26,7 +26,7 @@ const auth = Type.Object(
   },
   strict,
 )
-export const cryptoOps = ['hash', 'hmac', 'randomBytes', 'randomUuid'] as const
+const cryptoOps = ['hash', 'hmac', 'randomBytes', 'randomUuid'] as const
 
 /** The grammar of each kind of capability, by kind. Values may hold `${config.x}`; what it resolves to is what is granted. */
 export const capabilitySchemas = {

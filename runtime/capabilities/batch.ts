@@ -4,7 +4,7 @@ import { limits } from '../limits.ts'
 import type { Caller } from './capability.ts'
 import { isRefusal } from './refusals.ts'
 
-export type Outcome<R> = { ok: true; response: R } | { ok: false; code: ErrorCode; message: string }
+type Outcome<R> = { ok: true; response: R } | { ok: false; code: ErrorCode; message: string }
 
 /**
  * Never rejects. Each answer is bounded by itself, but there can be thousands: those for which the ones before them left no

@@ -14,11 +14,12 @@ export function killGroup(leader: number): void {
  * Which processes are looked at. Those with a higher number than the leader are all that it can have started, until the
  * numbers begin anew; there are few of them, and all of a large machine take a fifth of a second.
  */
-export type Search = 'all' | 'newer'
+type Search = 'all' | 'newer'
 
 /**
- * Ends the group, unless its leader ended before, and what left it: descendants that are still tied to their parents, processes of the command's session, and
- * whoever stands in its scratch directory. What cut all three ties is not found; its bound on processor time ends it.
+ * Ends the group, unless its leader ended before, and what left it: descendants that are still tied to their parents,
+ * processes of the command's session, and whoever stands in its scratch directory. What cut all three ties is not found; its
+ * bound on processor time ends it.
  */
 export async function killFamily(leader: number, isLeaderAlive: boolean, scratch: string, search: Search) {
   // Looked for first: who has lost the leader can no longer be traced back to it.

@@ -8,7 +8,7 @@ import { messageOf, OrchestryError } from '../errors.ts'
 import { commandEnv, commandStdio, commandUser, type Launch, wasNotStarted } from './exec-confine.ts'
 import { killFamily, killGroup } from './exec-group.ts'
 
-export interface RunBounds {
+interface RunBounds {
   readonly timeoutMs: number
   /** Of both outputs together. */
   readonly outputBytes: number

@@ -8,7 +8,7 @@ import { eachFile, fileAt, inFolder, type OpenRoot, withFile } from './files-wal
 
 const listed = 1_000
 
-export interface ReadPart {
+interface ReadPart {
   readonly offset: number
   readonly maxBytes: number | undefined
 }

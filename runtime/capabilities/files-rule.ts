@@ -5,7 +5,7 @@ import { type Glob, matchesGlob, mayHold, readGlob } from './files-glob.ts'
 import { readPath } from './files-path.ts'
 import { rootProblem } from './files-roots.ts'
 
-export type Access = 'read' | 'write'
+type Access = 'read' | 'write'
 
 export interface RootRule {
   readonly name: string

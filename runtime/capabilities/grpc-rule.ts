@@ -2,6 +2,7 @@
 import { messageOf, OrchestryError } from '../errors.ts'
 import type { GrantOf } from './capability.ts'
 import { type Method, parseProto } from './grpc-proto.ts'
+import { isPrintable } from './net-headers.ts'
 import { keyOf, readSocketRule, readTarget, type SocketRule } from './socket-rule.ts'
 
 export interface GrpcRule extends SocketRule {
@@ -27,7 +28,6 @@ service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }`
 const reserved =
   /^(grpc-.*|.*-bin|te|host|connection|keep-alive|transfer-encoding|content-.*|user-agent|trailer|upgrade|forwarded|via|accept-encoding|x-forwarded-.*|x-real-ip|proxy-.*)$/
 const isMetadataKey = (key: string) => /^[a-z0-9][a-z0-9_.-]{0,63}$/.test(key) && !reserved.test(key)
-export const isPrintable = (text: string): boolean => /^[\x20-\x7e]*$/.test(text)
 
 /** Reads a resolved record; what is wrong with it goes to `problems`. */
 export function readGrpcRule(grant: GrantOf<'grpc'>, problems: string[]): GrpcRule {

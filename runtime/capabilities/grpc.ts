@@ -16,12 +16,12 @@ import {
   denied,
   type GrpcRule,
   healthCheck,
-  isPrintable,
   matchMethod,
   narrowGrpc,
   readGrpcRule,
 } from './grpc-rule.ts'
 import type { SecretOf } from './net-auth.ts'
+import { isPrintable } from './net-headers.ts'
 import { allowedBy, allowedForInstances, type Outside } from './outside.ts'
 import { resolveAllowed } from './resolve.ts'
 import { createInFlight, type InFlight } from './slots-in-flight.ts'

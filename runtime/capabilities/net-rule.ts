@@ -102,7 +102,7 @@ export function readPath(pattern: string, problems: string[]): RegExp | undefine
 }
 
 /** Lower case already; without the brackets of IPv6 and without one trailing dot. */
-export function bareHost(url: URL): string {
+function bareHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
 }
 

@@ -8,7 +8,7 @@ export interface Address {
   readonly family: number
 }
 export type Resolve = (host: string) => Promise<readonly Address[]>
-export const systemResolve: Resolve = (host) => lookup(host, { all: true, verbatim: true })
+const systemResolve: Resolve = (host) => lookup(host, { all: true, verbatim: true })
 
 /** Decides about an IP address and port. */
 export type IsAllowed = (address: string, port: number) => boolean
