@@ -47,7 +47,13 @@ test('C42: metrics: labels, in names and values', async () => {
 test('SEC-01: events of plugins: the app they name is a text of their own', async () => {
   const appended: NewEvent[] = []
   const capability = createEventsCapability({
-    events: { append: async (added) => (appended.push(...added), []), list: async () => [] },
+    events: {
+      async append(added) {
+        appended.push(...added)
+        return []
+      },
+      list: async () => [],
+    },
     clock,
     coreTypes: [],
     redact: redactor.redact,
