@@ -5,6 +5,7 @@ import { limits as bounds, type EffectiveLimits } from '../limits.ts'
 import type { Log } from '../log.ts'
 import { createPace } from '../pace.ts'
 import { type CpuWatch, createCpuWatch } from './cpu-watch.ts'
+import { findExcess, watchEvery } from './excess.ts'
 import { type Channel, createGuestInstance, type GuestInstance } from './guest-instance.ts'
 import type { Death, SandboxProcess } from './process.ts'
 import type { FromGuest } from './protocol.ts'
@@ -15,10 +16,6 @@ import { readDescription, readSlots } from './slots.ts'
 import type { Spares } from './spares.ts'
 import { createTimeBudget } from './time-budget.ts'
 
-/** The process itself, without any isolate; what its isolates may use comes on top. */
-const baseMemoryMb = 120
-const watchEveryMs = 100
-const silenceMs = 3_000
 /** An instance that leaks is one incident, not one for each isolate that it filled. */
 const leakTellEveryMs = 10 * 60_000
 const strayTellEveryMs = 10_000
@@ -220,44 +217,10 @@ export async function createPluginSandbox(deps: {
     }
   }
 
-  /** Also while nothing is asked of it: a plugin need not be called to do harm. */
-  function watch(): void {
+  const stopWatching = watchEvery(clock, (isHostBehind) => {
     if (channel === undefined || culprit !== undefined) return
-    const { process, requests } = channel
-    const mostMb = 1.5 * (baseMemoryMb + 2 * limits.memoryMb * Math.max(1, instances.size))
-    const memoryMb = process.memoryMb()
-    if (memoryMb > mostMb) {
-      const message = `its process used ${Math.round(memoryMb)} MB, at most ${Math.round(mostMb)} are allowed`
-      return discard('ORC_SANDBOX_OUT_OF_MEMORY', message, requests.suspect())
-    }
-    watchCpu(channel)
-    if (performance.now() - process.lastHeardMs > silenceMs && !isHostBehind()) {
-      discard('ORC_SANDBOX_TIMEOUT', `its process said nothing for ${silenceMs} ms`, requests.suspect())
-    }
-  }
-
-  function watchCpu({ process, requests, cpu }: NonNullable<typeof channel>): void {
-    const [cpuMs, nowMs] = [process.cpuMs(), performance.now()]
-    const verdict = cpu.look({ cpuMs, nowMs, ...requests.times(), open: requests.open() })
-    if (verdict?.kind === 'call') {
-      const { spender, limitMs } = verdict
-      const message = `one call took ${Math.round(spender.cpuMs)} ms of processor time, at most ${limitMs} are allowed (limits.cpuMs)`
-      discard('ORC_SANDBOX_CPU_EXCEEDED', message, spender.purpose)
-    } else if (verdict?.kind === 'idle') {
-      const spent = `${Math.round(verdict.cpuMs)} ms of processor time within ${Math.round(verdict.idleMs)} ms`
-      discard('ORC_SANDBOX_CPU_EXCEEDED', `it took ${spent} in which nothing was asked of it`, {})
-    }
-  }
-
-  /** When our own loop was held up, silence is ours: what came in has not been read yet. */
-  let lastWatchMs = performance.now()
-  function isHostBehind(): boolean {
-    const gap = performance.now() - lastWatchMs
-    return gap > watchEveryMs * 5
-  }
-  const stopWatching = clock.every(watchEveryMs, () => {
-    watch()
-    lastWatchMs = performance.now()
+    const excess = findExcess(channel, { memoryMb: limits.memoryMb, isolates: instances.size, isHostBehind })
+    if (excess !== undefined) discard(excess.code, excess.message, excess.purpose)
   })
 
   /** While it restarts there is nothing to ask: a second process beside the one that is coming would never end. */
