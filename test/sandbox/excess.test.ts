@@ -223,7 +223,7 @@ describe('the account of a real plugin', () => {
     assert.ok((rows.get('activate ')?.cpuMs ?? 0) > 1)
     const total = instance.usage()
     const sum = instance.usageByHook().reduce((ms, { cpuMs }) => ms + cpuMs, 0)
-    assert.equal(sum, total.cpuMs)
+    assert.ok(Math.abs(sum - total.cpuMs) < 1e-6, `${sum} ms of hooks, ${total.cpuMs} ms in all`)
     assert.deepEqual([total.calls, total.errors], [3, 1])
   })
 })
