@@ -1,5 +1,5 @@
 /** Brings one version of a plugin up beside whatever runs already: everything that can fail, fails here, and is undone here. */
-import type { Manifest } from '@orchestry/sdk'
+import type { CapabilityRecord, Manifest } from '@orchestry/sdk'
 import type { Bound, CapabilityTable, CapabilityUsage, Violation } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
@@ -11,6 +11,7 @@ import { configInvalid, readConfig } from './config.ts'
 import { descriptionProblems } from './description.ts'
 import { refuseBelowFloor } from './floor.ts'
 import { resolveGrants } from './grants.ts'
+import { bindingOf } from './manifest.ts'
 import type { InstanceRecord, LockEntry } from './plugins.ts'
 import { problemsText } from './problems.ts'
 
@@ -100,6 +101,19 @@ export function createStarter(deps: {
     }
   }
 
+  /** What a program holds is looked at only now; what is wrong with it is told like anything else that cannot be granted. */
+  async function pin({ id, manifest }: Wanted, grant: CapabilityRecord): Promise<CapabilityRecord> {
+    try {
+      return await capabilities.pin(grant)
+    } catch (thrown) {
+      if (!(thrown instanceof OrchestryError)) throw thrown
+      const index = (manifest.capabilities ?? []).findIndex((asked) => bindingOf(asked) === bindingOf(grant))
+      const problem = { path: `/orchestry/capabilities/${index}`, message: thrown.message }
+      const detail = `${id} asks for what cannot be granted: ${problem.path}: ${problem.message} Nothing was changed.`
+      throw new OrchestryError(thrown.code, detail, { problems: [problem] })
+    }
+  }
+
   return {
     async load(wanted) {
       refuseBelowFloor(wanted, deps.sandbox.description)
@@ -134,7 +148,7 @@ export function createStarter(deps: {
       }
       const { grants, problems } = resolveGrants(wanted.manifest.capabilities ?? [], config, capabilities)
       if (problems.length > 0) throw grantsInvalid(wanted.id, wanted.manifest, problems)
-      const pinned = await Promise.all(grants.map((grant) => capabilities.pin(grant)))
+      const pinned = await Promise.all(grants.map((grant) => pin(wanted, grant)))
       return { name, config, ...(given === undefined ? {} : { given }), grants: pinned, isDefault }
     },
 

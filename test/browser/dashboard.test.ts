@@ -69,7 +69,14 @@ test('the page shows an app, what it bears and why it was scaled, and follows wh
     await cardOf(page, 'billing').waitFor({ state: 'detached' })
   })
   await t.test('a plugin that fails says so, and on demand what happened', async () => {
-    const incident = { code: 'ORC_SANDBOX_TIMEOUT', message: 'decide took too long', hook: 'scaler', atMs: Date.now() }
+    const incident = {
+      code: 'ORC_SANDBOX_TIMEOUT',
+      message: 'decide took too long',
+      hook: 'scaler',
+      app: 'shop',
+      action: 'processKilled',
+      atMs: Date.now(),
+    }
     rooms.plugins.set(
       '@acme/queue',
       makePlugin('@acme/queue', {
@@ -87,7 +94,8 @@ test('the page shows an app, what it bears and why it was scaled, and follows wh
       /5 restarts · 1 incident[\s\S]*breaker of queue is open[\s\S]*it died 5 times/,
     )
     await plugin.locator('summary').click()
-    await plugin.getByText('decide took too long').waitFor()
+    await plugin.getByText('decide took too long → its process was killed').waitFor()
+    assert.match(await plugin.innerText(), /in scaler for shop/)
   })
   assert.deepEqual(faults, [])
 })

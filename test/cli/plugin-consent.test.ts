@@ -177,4 +177,13 @@ test('from a whole Orchestry: install, upgrade, approve, tighten and logs', asyn
     ['net', 'events', 'log'],
   )
   assert.deepEqual(grants[1]?.emit, ['acme.begun'])
+
+  const commands = [{ name: 'x', path: '/nowhere/program' }]
+  const missing = join(await tempDir(t), 'missing')
+  const capabilities = [{ kind: 'log' }, { kind: 'exec', commands, why: 'runs it' }]
+  await writePlugin(missing, { name: 'missing', version: '1.0.0', code: code('x'), manifest: { capabilities } })
+  assert.match(
+    (await orchestry.cli('plugin', 'install', missing, '--yes')).stderr,
+    /capabilities\/1: ctx\.exec: there is no program \/nowhere\/program\. Nothing was run\. Nothing was changed\./,
+  )
 })

@@ -6,11 +6,28 @@ import { OnDemand } from './on-demand.tsx'
 
 type Plugin = Snapshot['plugins'][number]
 
+interface Shown {
+  readonly incidents: readonly Incident[]
+  readonly pending?: { readonly version: string; readonly differences: readonly string[] }
+}
+
+/** What was done about an incident. */
+const actions = {
+  refused: 'refused',
+  isolateReplaced: 'its isolate was replaced',
+  processKilled: 'its process was killed',
+  processReplaced: 'its process was replaced',
+  quarantined: 'quarantined',
+} as const
+
 interface Incident {
   readonly code: string
   readonly message: string
   readonly hook?: string
   readonly instance?: string
+  readonly app?: string
+  readonly line?: string
+  readonly action?: keyof typeof actions
   readonly atMs: number
 }
 
@@ -62,13 +79,19 @@ function One({ plugin, nowMs }: { plugin: Plugin; nowMs: number }) {
     </span>
   )
   return (
-    <OnDemand<{ incidents: readonly Incident[] }>
+    <OnDemand<Shown>
       summary={summary}
       path={`/api/v1/plugins/${encodeURIComponent(id)}`}
       freshness={`${state}/${incidents}/${restarts}`}
     >
       {(shown) => (
         <>
+          {shown.pending !== undefined && (
+            <p class="problem">
+              {shown.pending.version} waits for approval, because it asks for more than was granted:{' '}
+              {shown.pending.differences.join('; ')}. To agree: orchestry plugin approve {id}
+            </p>
+          )}
           <h4>Instances</h4>
           <ul class="rows">
             {instances.map(({ name, breaker }) => (
@@ -93,15 +116,19 @@ function Incidents({ incidents, nowMs }: { incidents: readonly Incident[]; nowMs
   const newestFirst = incidents.toSorted((a, b) => b.atMs - a.atMs)
   return (
     <ol class="rows">
-      {newestFirst.map(({ code, message, hook, instance, atMs }, index) => (
+      {newestFirst.map(({ code, message, hook, instance, app, line, action, atMs }, index) => (
         <li key={`${atMs} ${code} ${newestFirst.length - index}`}>
           <code>{code}</code>
           <span class="faint">
             {hook !== undefined && `in ${hook} `}
-            {instance !== undefined && `of ${instance} · `}
-            <Ago atMs={atMs} nowMs={nowMs} />
+            {instance !== undefined && `of ${instance} `}
+            {app !== undefined && `for ${app} `}
+            {line !== undefined && `at ${line} `}· <Ago atMs={atMs} nowMs={nowMs} />
           </span>
-          <span class="reason">{message}</span>
+          <span class="reason">
+            {message}
+            {action !== undefined && ` → ${actions[action]}`}
+          </span>
         </li>
       ))}
     </ol>
