@@ -148,7 +148,7 @@ function secretFor({ isInstance }: SocketTarget, { grant: { auth }, deps }: Usin
   const bare = deps.secretOf(auth.secret)
   const fail = (what: string) =>
     new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.grpc: the secret "${auth.secret}" ${what}. Nothing was sent`)
-  if (bare === undefined || bare === '') throw fail('is not there; an operator can set it')
+  if (bare === undefined || bare === '') throw fail(`is not there; set it with: orchestry secret set ${auth.secret}`)
   if (!isPrintable(bare)) throw fail('holds characters that no metadata can hold')
   return { key: authKey(auth), value: `${auth.prefix ?? ''}${bare}`, bare }
 }

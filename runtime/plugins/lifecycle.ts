@@ -111,6 +111,9 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     await inTurn.run(slot.id, () => serving.startLocked(slot)).catch((thrown) => register.recordFailure(slot, thrown))
   }
 
+  /** What failed was another version or config: the one that was just given does not wait for the pause of the last one. */
+  const beginAnew = (slot: Slot) => deps.resetBreakers?.(slot.id)
+
   /** One thing at a time for the plugin, and its view afterwards. */
   async function change(id: string, work: (slot: Slot) => Promise<void>) {
     const slot = find(id)
@@ -130,15 +133,25 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
 
     async install({ path, kind = 'directory', ...options }) {
       const compiled = await compilePackage(path)
-      return await inTurn.run(compiled.pkg.name, async () =>
-        view(await installer.install(compiled, { kind, ...options })),
-      )
+      return await inTurn.run(compiled.pkg.name, async () => {
+        const slot = await installer.install(compiled, { kind, ...options })
+        beginAnew(slot)
+        return view(slot)
+      })
     },
 
-    approve: (id) => change(id, (slot) => installer.approve(slot)),
+    approve: (id) =>
+      change(id, async (slot) => {
+        await installer.approve(slot)
+        beginAnew(slot)
+      }),
     enable: (id) => change(id, (slot) => setEnabled(slot, true)),
     disable: (id) => change(id, (slot) => setEnabled(slot, false)),
-    configure: (id, config, instance) => change(id, (slot) => installer.configure(slot, config, instance)),
+    configure: (id, config, instance) =>
+      change(id, async (slot) => {
+        await installer.configure(slot, config, instance)
+        beginAnew(slot)
+      }),
 
     reset: (id) =>
       change(id, async (slot) => {

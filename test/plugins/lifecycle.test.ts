@@ -354,6 +354,19 @@ test('what a plugin is refused is an incident and one event, however often it tr
   assert.deepEqual(w.typesOf('v'), ['plugin.installed', 'plugin.violated'])
 })
 
+test('a new version or config does not wait for the breaker that the last one opened', async (t) => {
+  const w = await world(t)
+  const path = await w.folder('fixed', { name: 'fixed', code: scaler(1) })
+  const isOpen = () => w.plugins.show('fixed').instances[0]?.breaker === 'open'
+  for (const change of [() => w.plugins.install({ path }), () => w.plugins.configure('fixed', {})]) {
+    await w.plugins.install({ path })
+    w.breakers.set('fixed fixed', 'open')
+    assert.ok(isOpen())
+    await change()
+    assert.ok(!isOpen())
+  }
+})
+
 test('quarantine is shown, takes the instance out, and ends with reset; breakers too', async (t) => {
   const w = await world(t)
   await w.plugins.install({ path: await w.folder('fixed', {}) })
