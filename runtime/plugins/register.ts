@@ -5,6 +5,7 @@ import type { Events } from '../events/events.ts'
 import type { LimitPolicy } from '../limits.ts'
 import type { Log } from '../log.ts'
 import type { SandboxIncident } from '../sandbox/sandbox.ts'
+import { createBlame } from './blame.ts'
 import { unscopedName } from './package.ts'
 import type { LockEntry, PluginUsageView, PluginView } from './plugins.ts'
 import { addIncident, type BreakerOf, createSlot, type Slot, usageOf, viewOf } from './slot.ts'
@@ -98,9 +99,11 @@ export function createRegister(deps: {
       events.emit({ type: 'plugin.failed', data: { plugin: slot.id, ...causeOf(incident) } })
     },
 
-    watch(slot, { sandbox }) {
+    watch(slot, { sandbox, wanted }) {
+      const blame = createBlame(wanted.bundle.map)
       let death: SandboxIncident | undefined
-      sandbox.onIncident((incident) => {
+      sandbox.onIncident(({ line, ...told }) => {
+        const incident = line === undefined ? told : { ...told, line: blame(line) }
         if (incident.action === 'processKilled' || incident.action === 'processReplaced')
           death = { ...incident, message: redact(incident.message) }
         record(slot, incident)

@@ -12,7 +12,7 @@ import type { FromGuest } from './protocol.ts'
 import { createRequests, failureCode, failureMessage, type OpenRequest, type Purpose, type Reply } from './requests.ts'
 import { judgeRestart } from './restart-policy.ts'
 import type { Bundle, IncidentAction, PluginSandbox, SandboxIncident, SandboxState } from './sandbox.ts'
-import { readDescription, readSlots } from './slots.ts'
+import { readDescription, readSlots, readWords } from './slots.ts'
 import type { Spares } from './spares.ts'
 import { createTimeBudget } from './time-budget.ts'
 
@@ -45,7 +45,12 @@ export async function createPluginSandbox(deps: {
     for (const listener of stateListeners) listener(next)
   }
 
-  function report(code: ErrorCode, message: string, purpose: Purpose, action?: IncidentAction): void {
+  function report(
+    code: ErrorCode,
+    message: string,
+    purpose: Purpose & { line?: string },
+    action?: IncidentAction,
+  ): void {
     const about = { ...purpose, ...(action === undefined ? {} : { action }) }
     const incident: SandboxIncident = { code, message, ...about, atMs: clock.now() }
     for (const listener of incidentListeners) listener(incident)
@@ -109,9 +114,10 @@ export async function createPluginSandbox(deps: {
     report('ORC_SANDBOX_OUT_OF_MEMORY', message, { instance }, 'isolateReplaced')
   }
 
-  function tellStray(instance: string): void {
+  function tellStray(instance: string, words: string): void {
     if (!instances.has(instance) || !isNews(`stray ${instance}`, strayTellEveryMs)) return
-    report('ORC_SANDBOX_GUEST_ERROR', 'a promise of the plugin was rejected and nobody caught it', { instance })
+    const { message, line } = readWords(words)
+    report('ORC_SANDBOX_GUEST_ERROR', message, { instance, ...(line === undefined ? {} : { line }) })
   }
 
   function onMessage(connected: Channel, message: FromGuest, body: string): void {
@@ -135,7 +141,7 @@ export async function createPluginSandbox(deps: {
       }
       case 'lost': {
         // A promise that nobody caught: the isolate goes on, and so do the calls of it that await something.
-        if (message.failure === 'guest') return tellStray(message.instance)
+        if (message.failure === 'guest') return tellStray(message.instance, body)
         const [code, words] = [failureCode(message.failure), failureMessage(message.failure)]
         const isOfIt = ({ instance }: Purpose) => instance === message.instance
         const lost = requests.open().find(({ purpose }) => isOfIt(purpose))

@@ -81,7 +81,7 @@ const FromGuest = Type.Union([
     },
     strict,
   ),
-  /** The isolate went wrong between calls, or after an await: its calls will not be answered. */
+  /** The isolate went wrong between calls, or after an await: its calls will not be answered. Body: for `guest`, the words. */
   Type.Object({ op: Type.Literal('lost'), instance, failure: FailureKind }, strict),
   Type.Object(
     {
@@ -103,7 +103,7 @@ export const maxHeaderBytes = 16 * 1024
 export function parseFromGuest(header: string, body = ''): FromGuest {
   const message = parseUntrustedJson(header, 8)
   if (!checker.Check(message)) throw new UntrustedJsonError('a message that is not in the protocol')
-  if (body !== '' && message.op !== 'result' && message.op !== 'host') {
+  if (body !== '' && message.op !== 'result' && message.op !== 'host' && message.op !== 'lost') {
     throw new UntrustedJsonError(`a message with a body that belongs to none (${message.op})`)
   }
   return message

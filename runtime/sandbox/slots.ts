@@ -31,13 +31,17 @@ function toAnswer(slot: unknown): GuestAnswer {
   if (Array.isArray(slot) && slot.length === 2) {
     if (slot[0] === 1) return { ok: true, value: slot[1] }
     if (slot[0] === 0 && typeof slot[1] === 'string') {
-      const words = slot[1].slice(0, maxWords)
-      const line = place.exec(words)?.[1]
-      const message = words.replace(place, '')
-      return { ok: false, code: 'ORC_SANDBOX_GUEST_ERROR', message, ...(line === undefined ? {} : { line }) }
+      return { ok: false, code: 'ORC_SANDBOX_GUEST_ERROR', ...readWords(slot[1]) }
     }
   }
   return { ok: false, code: 'ORC_SANDBOX_PROTOCOL', message: 'an answer in no known form' }
+}
+
+/** What a guest said of its error, cut short, and the place that stands behind it. */
+export function readWords(given: string): { message: string; line?: string } {
+  const words = given.slice(0, maxWords)
+  const line = place.exec(words)?.[1]
+  return { message: words.replace(place, ''), ...(line === undefined ? {} : { line }) }
 }
 
 export function failAll(

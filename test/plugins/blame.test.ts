@@ -22,6 +22,7 @@ export default definePlugin({
     async decide({ app }) {
       if (app.name === 'evil') for (;;);
       if (app.name === 'late') await new Promise(() => {})
+      if (app.name === 'careless') Promise.reject(new Error('nobody listens'))
       if (app.name === 'broken') throw new Error('no good')
       return { replicas: 1, reason: app.name }
     },
@@ -138,7 +139,7 @@ test('an open breaker is shown where it is, and nowhere else; a reset closes it'
     [error?.code, error?.instance, error?.hook, error?.app, error?.version],
     ['ORC_SANDBOX_GUEST_ERROR', 'two', 'scaler.decide', 'broken', '1.0.0'],
   )
-  assert.match(error?.line ?? '', /^plugin\.ts:7:\d+$/)
+  assert.match(error?.line ?? '', /^plugin\.ts:8:\d+$/)
   assert.deepEqual([open?.code, open?.action], ['ORC_HOOK_BREAKER_OPEN', 'refused'])
   const { rows } = w.plugins.usageOf('@test/two').instances[0] ?? { rows: [] }
   const row = rows.find(({ app }) => app === 'broken')
@@ -146,4 +147,17 @@ test('an open breaker is shown where it is, and nowhere else; a reset closes it'
   await w.plugins.reset('@test/two')
   assert.deepEqual(w.breakers('@test/two'), ['two closed', 'second closed'])
   assert.equal(await w.ask('two', 'fine'), 'ok')
+})
+
+test('a promise that nobody caught is told with its words and its place, and ends nothing', async (t) => {
+  const { plugins, ask } = await world(t)
+  const before = plugins.show('@test/other')
+  await ask('other', 'careless')
+  const stray = await waitFor(
+    () => plugins.show('@test/other').incidents.find(({ message }) => message.includes('nobody listens')),
+    { what: 'the incident' },
+  )
+  assert.equal(stray.code, 'ORC_SANDBOX_GUEST_ERROR')
+  assert.match(stray.line ?? '', /^plugin\.ts:7:\d+$/)
+  assert.deepEqual([plugins.show('@test/other').pid, plugins.show('@test/other').restarts], [before.pid, 0])
 })

@@ -50,6 +50,11 @@ function sayResult(id: number, json: string, instance?: string): void {
   say(message, fits(json) ? json : '[[0,"answered more than limits.outKb"]]')
 }
 
+function sayLost(instance: string, thrown: unknown): void {
+  if (thrown instanceof StrayRejection) say({ op: 'lost', instance, failure: 'guest' }, thrown.message)
+  else say({ op: 'lost', instance, failure: failureOf(thrown) })
+}
+
 /** Calls whose synchronous part has not ended; and those of them that were answered already. */
 const running = new Set<number>()
 const answeredEarly = new Set<number>()
@@ -68,10 +73,9 @@ function answer(id: number, work: Promise<unknown>, instance?: string): void {
     },
     (thrown: unknown) => {
       running.delete(id)
-      const failure = thrown instanceof StrayRejection ? 'guest' : failureOf(thrown)
-      if (answeredEarly.delete(id) && instance !== undefined) say({ op: 'lost', instance, failure })
+      if (answeredEarly.delete(id) && instance !== undefined) sayLost(instance, thrown)
       else if (thrown instanceof StrayRejection) sayResult(id, JSON.stringify([[0, thrown.message]]), instance)
-      else say({ op: 'result', id, failure }, '')
+      else say({ op: 'result', id, failure: failureOf(thrown) }, '')
     },
   )
 }
@@ -157,10 +161,7 @@ function onMessage(message: ToGuest, body: string): void {
         .deliver(message.request, message.nowMs, message.isOk, body, target.timeoutMs)
         .then(() => target.cpu.spend(asker))
         // The guest went wrong after its await: whichever call waits will never be answered.
-        .catch((thrown: unknown) => {
-          const failure = thrown instanceof StrayRejection ? 'guest' : failureOf(thrown)
-          say({ op: 'lost', instance: message.instance, failure })
-        })
+        .catch((thrown: unknown) => sayLost(message.instance, thrown))
       return
     }
     case 'close':
