@@ -9,6 +9,7 @@ import * as Type from 'typebox'
 import {
   Credentials,
   Endpoint,
+  EndpointSignal,
   ExportResult,
   HealthInput,
   HealthResult,
@@ -65,6 +66,7 @@ export const hookTable = {
       remove: { per: 'call', input: appName, output: nothing, needed: true },
       status: { per: 'call', input: appName, output: Type.Union([UpstreamStatus, Type.Null()]), needed: true },
       metrics: { per: 'call', input: Type.Null(), output: Type.Array(Sample), needed: false },
+      signals: { per: 'call', input: Type.Null(), output: Type.Array(EndpointSignal), needed: false },
     },
   },
   metricsSource: {

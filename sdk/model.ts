@@ -133,10 +133,29 @@ export const UpstreamStatus = Type.Object({
   app: name,
   generation: Type.Integer({ minimum: 0 }),
   endpoints: Type.Array(
-    Type.Object({ id: name, state: Type.String(), activeConnections: Type.Integer({ minimum: 0 }) }),
+    Type.Object({
+      id: name,
+      state: Type.String(),
+      /** Absent where the load balancer cannot tell: a drain then takes its whole time. */
+      activeConnections: Type.Optional(Type.Integer({ minimum: 0 })),
+    }),
   ),
+  /** Where clients reach it, such as `http://203.0.113.7:8080`. */
+  url: Type.Optional(Type.String({ maxLength: 512 })),
 })
 export type UpstreamStatus = Type.Static<typeof UpstreamStatus>
+
+/**
+ * What a load balancer saw of one endpoint since it was last asked: requests that got an answer, and requests that found nobody
+ * there or were cut off. A passive signal: it never condemns a replica, it makes Orchestry look at once.
+ */
+export const EndpointSignal = Type.Object({
+  app: name,
+  id: name,
+  answered: Type.Integer({ minimum: 0 }),
+  failed: Type.Integer({ minimum: 0 }),
+})
+export type EndpointSignal = Type.Static<typeof EndpointSignal>
 
 /** One reading of one metric of one app. */
 export const Sample = Type.Object({

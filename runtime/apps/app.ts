@@ -1,5 +1,6 @@
 /** An app as the runtime works with it: the spec complete with every default, and what is wanted of it now. */
 import type { HealthCheck, Route, Targets } from '@orchestry/sdk'
+import type { ContainerSecurity, Volume } from '../drivers/driver.ts'
 
 export type EnvEntry =
   | { readonly name: string; readonly value: string }
@@ -50,7 +51,10 @@ export interface App {
   readonly labels: Readonly<Record<string, string>>
   readonly driver: string
   readonly image?: string
+  /** argv of a process; in place of the image's entrypoint for a container. */
   readonly command: readonly string[]
+  /** Only with an image: behind the command; without one, in place of the arguments that the image brings. Absent = none. */
+  readonly args?: readonly string[]
   readonly workingDir?: string
   readonly env: readonly EnvEntry[]
   readonly ports: readonly {
@@ -60,6 +64,10 @@ export interface App {
   }[]
   readonly cpuMilli?: number
   readonly memoryBytes?: number
+  /** Named volumes, for containers. Absent = none. */
+  readonly volumes?: readonly Volume[]
+  /** What a container gets beyond the least. Absent = nothing. */
+  readonly security?: ContainerSecurity
   readonly ingress: Route & { readonly loadBalancer?: string }
   readonly scaling: Scaling
   /** Absent = a replica is healthy as long as it runs. */

@@ -54,7 +54,9 @@ export function complete(document: AppSpecDocument): App {
     labels: metadata.labels ?? {},
     driver: spec.driver ?? defaultDriver(spec.image !== undefined),
     ...given('image', spec.image),
-    command: [...(spec.command ?? []), ...(spec.args ?? [])],
+    // For a process there is one list; for a container it matters which part replaces the entrypoint.
+    command: spec.image === undefined ? [...(spec.command ?? []), ...(spec.args ?? [])] : (spec.command ?? []),
+    ...given('args', spec.image === undefined ? undefined : spec.args),
     ...given('workingDir', spec.workingDir),
     env: (spec.env ?? []) as EnvEntry[],
     ports: (spec.ports ?? []).map((port) => ({

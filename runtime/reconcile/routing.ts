@@ -63,7 +63,8 @@ export function createRouter({ balancing, clock, log }: World, beside: Beside): 
       for (const endpoint of status?.endpoints ?? []) {
         const replica = loop.replicas.get(endpoint.id)
         const isCounted = replica?.unroutedAtMs !== undefined && seen !== undefined && replica.lastRoutedSeq < seen
-        if (isCounted) replica.activeConnections = endpoint.activeConnections
+        if (isCounted && endpoint.activeConnections !== undefined)
+          replica.activeConnections = endpoint.activeConnections
       }
     }
     beside(loop, 'counting connections', ask())

@@ -23,6 +23,7 @@ export function startRequest(
     else envFields[entry.name] = entry.field
   }
   const [port] = app.ports
+  const { args, volumes, security } = app
   return {
     id,
     app: app.name,
@@ -30,11 +31,14 @@ export function startRequest(
     command: app.command,
     env,
     envFields,
+    ...(args === undefined ? {} : { args }),
     ...(app.workingDir === undefined ? {} : { workingDir: app.workingDir }),
     ...(app.cpuMilli === undefined ? {} : { cpuMilli: app.cpuMilli }),
     ...(app.memoryBytes === undefined ? {} : { memoryBytes: app.memoryBytes }),
-    ...(port === undefined ? {} : { containerPort: port.containerPort }),
+    ...(port === undefined ? {} : { containerPort: port.containerPort, ports: app.ports }),
     ...(app.image === undefined ? {} : { image: app.image }),
+    ...(volumes === undefined ? {} : { volumes }),
+    ...(security === undefined ? {} : { security }),
   }
 }
 

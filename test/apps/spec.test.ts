@@ -90,7 +90,8 @@ test('a full spec becomes an app field by field', () => {
     labels: { team: 'web', 'example.com/tier': '1' },
     driver: 'swarm',
     image: 'registry.example:5000/shop:1.4@sha256:0123',
-    command: ['node', 'server.js', '--verbose'],
+    command: ['node', 'server.js'],
+    args: ['--verbose'],
     workingDir: '/srv/the shop',
     env: [
       { name: 'MODE', value: 'fast' },
@@ -169,7 +170,7 @@ const facts: [string, () => unknown, unknown][] = [
   ['an image is run by docker', () => app('spec: { image: a, ports: [{ containerPort: 80 }] }').driver, 'docker'],
   [
     'arguments alone go to the image',
-    () => app('spec: { image: a, args: [b], ports: [{ containerPort: 80 }] }').command,
+    () => app('spec: { image: a, args: [b], ports: [{ containerPort: 80 }] }').args,
     ['b'],
   ],
   [
