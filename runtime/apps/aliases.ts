@@ -3,6 +3,7 @@
  * They are rewritten before validation; a value keeps the place where it was written, so errors point at the user's own words. Pure.
  */
 import { escapePointer, type Problem } from '../errors.ts'
+import { rewriteContainer } from './container-aliases.ts'
 import { render } from './explain.ts'
 import { type Field, findIn, type Mapping, type Place, plainOf, splitPointer, type Tree } from './tree.ts'
 
@@ -10,6 +11,13 @@ import { type Field, findIn, type Mapping, type Place, plainOf, splitPointer, ty
 export const aliases: Readonly<Record<string, string>> = {
   '/spec/environment': '/spec/env',
   '/spec/replicas': '/scaling/replicas',
+  '/spec/volumeMounts': '/spec/volumes',
+  '/spec/securityContext': '/spec/security',
+  '/spec/user': '/spec/security/runAsUser',
+  '/spec/runAsUser': '/spec/security/runAsUser',
+  '/spec/read_only': '/spec/security/readOnlyRootFilesystem',
+  '/spec/readOnlyRootFilesystem': '/spec/security/readOnlyRootFilesystem',
+  '/spec/capabilities': '/spec/security/capabilities',
   '/spec/terminationGracePeriodSeconds': '/rollout/stopGraceSeconds',
   '/spec/termination/drainSeconds': '/rollout/drainSeconds',
   '/spec/termination/gracePeriodSeconds': '/rollout/stopGraceSeconds',
@@ -40,6 +48,8 @@ const sections = [
   '/spec/env',
   '/spec/ports',
   '/spec/resources',
+  '/spec/volumes',
+  '/spec/security',
   '/ingress',
   '/scaling',
   '/scaling/targets',
@@ -52,6 +62,7 @@ const texts = [
   '/spec/env/*/value',
   '/spec/command/*',
   '/spec/args/*',
+  '/spec/security/runAsUser',
   '/metadata/labels/*',
   '/healthCheck/headers/*',
 ]
@@ -77,6 +88,7 @@ export function rewriteAliases(tree: Tree, options: { areNullsKept?: boolean } =
   dropWhere(tree, '/spec/type', ({ node }) => node.kind === 'leaf' && node.value === 'http')
   dropWhere(tree, '/spec/restartPolicy', ({ node }) => node.kind === 'leaf' && node.value === 'Always')
   refuseWhatIsNotDone(tree, problems)
+  problems.push(...rewriteContainer(tree))
   for (const entry of itemsAt(tree, '/spec/env')) rewriteEnv(entry, problems)
   for (const side of ['scaleOut', 'scaleIn'])
     for (const policy of itemsAt(tree, `/scaling/behavior/${side}/policies`)) rewritePolicy(policy)
@@ -153,8 +165,7 @@ function refuseWhatIsNotDone(tree: Mapping, problems: Problem[]): void {
   const reasons: Readonly<Record<string, string>> = {
     '/spec/type': 'only `http` apps are run; leave the field out',
     '/spec/restartPolicy': 'a replica that ends is always replaced; expected `Always`, or leave the field out',
-    '/spec/volumes': 'volumes are not supported yet',
-    '/spec/sidecars': 'sidecars are not supported',
+    '/spec/sidecars': 'sidecars are not supported; run them as apps of their own',
   }
   for (const [pointer, reason] of Object.entries(reasons)) {
     const field = takeOut(tree, pointer)

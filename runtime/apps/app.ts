@@ -64,6 +64,8 @@ export interface App {
   }[]
   readonly cpuMilli?: number
   readonly memoryBytes?: number
+  /** Most processes and threads of a container. Absent = what the operator's policy says. */
+  readonly pids?: number
   /** Named volumes, for containers. Absent = none. */
   readonly volumes?: readonly Volume[]
   /** What a container gets beyond the least. Absent = nothing. */

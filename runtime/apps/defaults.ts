@@ -66,6 +66,9 @@ export function complete(document: AppSpecDocument): App {
     })),
     ...given('cpuMilli', cpu),
     ...given('memoryBytes', memory),
+    ...given('pids', spec.resources?.pids),
+    ...given('volumes', volumesOf(spec.volumes)),
+    ...given('security', securityOf(spec.security)),
     ingress: {
       ...given('host', ingress.host),
       path: path.endsWith('/') ? path : `${path}/`,
@@ -74,6 +77,25 @@ export function complete(document: AppSpecDocument): App {
     scaling: completeScaling(document.scaling ?? {}),
     ...given('healthCheck', document.healthCheck && completeHealthCheck(document.healthCheck)),
     rollout: { ...defaults.rollout, ...document.rollout },
+  }
+}
+
+type SpecDocument = AppSpecDocument['spec']
+
+/** None is the same as no field, so that taking the last one away leaves no trace in the version. */
+function volumesOf(volumes: SpecDocument['volumes'] = []): App['volumes'] {
+  if (volumes.length === 0) return undefined
+  return volumes.map(({ name, mountPath, readOnly }) => ({ name, mountPath, isReadOnly: readOnly ?? false }))
+}
+
+function securityOf(security: SpecDocument['security'] = {}): App['security'] {
+  const { runAsUser, readOnlyRootFilesystem = true, capabilities = [] } = security
+  if (runAsUser === undefined && readOnlyRootFilesystem && capabilities.length === 0) return undefined
+  return {
+    ...given('runAsUser', runAsUser === undefined ? undefined : String(runAsUser)),
+    isRootWritable: !readOnlyRootFilesystem,
+    // As a set: their order means nothing and must not start a rollout.
+    capabilities: [...new Set(capabilities)].sort(),
   }
 }
 

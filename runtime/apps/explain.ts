@@ -5,6 +5,7 @@ import { Settings } from 'typebox/system'
 import { Errors } from 'typebox/value'
 import { escapePointer, type Problem } from '../errors.ts'
 import { nearest } from '../nearest.ts'
+import { whyRefused } from './refused-fields.ts'
 import { findIn, nearestIn, plainOf, splitPointer, type Tree } from './tree.ts'
 
 /** A problem at a pointer into the rewritten document, not yet led back to what the user wrote. */
@@ -55,7 +56,7 @@ function findingsOf(error: TLocalizedValidationError, root: TSchema, tree: Tree)
   if (error.keyword === 'additionalProperties')
     return error.params.additionalProperties.map((name) => ({
       pointer: `${error.instancePath}/${escapePointer(name)}`,
-      message: unknownField(name, schema, root),
+      message: unknownField(name, schema, root, error.instancePath),
       isKey: true,
     }))
   if (error.keyword === 'required')
@@ -81,13 +82,22 @@ export function choice(values: readonly unknown[]): string {
   return new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(values.map((value) => `\`${String(value)}\``))
 }
 
-/** A field that is not known here: what it may have been meant to be, or where it belongs, or what is known here. */
-function unknownField(name: string, schema: Readonly<Record<string, unknown>>, root: TSchema): string {
+/** A field that is not known here: why there is none, what it may have been meant to be, where it belongs, or what is known here. */
+function unknownField(
+  name: string,
+  schema: Readonly<Record<string, unknown>>,
+  root: TSchema,
+  instancePath: string,
+): string {
   const known = Object.keys(record(schema.properties))
   if (known.length === 0) return `\`${name}\` cannot be a name here; expected ${expected(schema)}`
-  const meant = nearest(name, known)
-  if (meant) return `unknown field \`${name}\`; did you mean \`${meant}\`?`
   const elsewhere = placesOf(name, root)[0]
+  const reason = /^(\/spec(\/|$)|$)/.test(instancePath) && elsewhere === undefined ? whyRefused(name) : undefined
+  const meant = nearest(name, known)
+  // Below `spec` a word that people bring from elsewhere is that word, and no slip of one of ours.
+  if (reason !== undefined && (instancePath !== '' || meant === undefined))
+    return `unknown field \`${name}\`: ${reason}`
+  if (meant) return `unknown field \`${name}\`; did you mean \`${meant}\`?`
   if (elsewhere !== undefined) return `unknown field \`${name}\`; it belongs at \`${elsewhere}\`, not here`
   return `unknown field \`${name}\`; known here: ${known.join(', ')}`
 }

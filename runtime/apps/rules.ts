@@ -1,14 +1,14 @@
 /** What must hold between the fields of a spec. Pure. */
 
 import { nearest } from '../nearest.ts'
+import { checkContainer } from './container-rules.ts'
 import { defaultDriver, defaultMaxReplicas, defaults } from './defaults.ts'
 import { choice, type Finding, render } from './explain.ts'
-import { cpuMilli, memoryBytes } from './quantity.ts'
+import { checkResources } from './resource-rules.ts'
 import { findIn, plainOf, type Tree } from './tree.ts'
 
 /** What each driver cannot do without; of a driver that is not here nothing is known. */
 const needs: Readonly<Record<string, 'command' | 'image'>> = { process: 'command', docker: 'image', swarm: 'image' }
-const minimumMemoryBytes = 4 * 1024 * 1024
 
 /** The document as the rules see it: what does not fit the schema has been reported and is asked no more questions. */
 interface Facts {
@@ -38,9 +38,14 @@ export function checkRules(tree: Tree, misfits: readonly Finding[], drivers?: re
     ...(isMisspelt ? [] : running(facts, drivers)),
     ...env(facts),
     ...ports(facts),
+    ...ingress(facts),
     ...rest(facts),
+    ...checkResources(facts, isProcess(facts)),
+    ...checkContainer(facts, isProcess(facts)),
   ]
 }
+
+const isProcess = ({ has, text }: Facts) => (text('/spec/driver') ?? defaultDriver(has('/spec/image'))) === 'process'
 
 function factsOf(tree: Tree, misfits: readonly Finding[]): Facts {
   const bad = new Set(misfits.map(({ pointer }) => pointer))
@@ -167,8 +172,9 @@ function driverHas(driver: string, { has, items, isBad }: Facts): Finding[] {
   return findings
 }
 
-function env({ items, has, isBad, text }: Facts): Finding[] {
-  const isProcess = (text('/spec/driver') ?? defaultDriver(has('/spec/image'))) === 'process'
+function env(facts: Facts): Finding[] {
+  const { items, isBad, text } = facts
+  const isPortGiven = isProcess(facts)
   const findings: Finding[] = []
   const first = new Map<string, number>()
   for (const [index, entry] of items('/spec/env').entries()) {
@@ -185,7 +191,7 @@ function env({ items, has, isBad, text }: Facts): Finding[] {
     if (before !== undefined)
       findings.push({ pointer: `${pointer}/name`, message: `\`${name}\` is given twice; first as /spec/env/${before}` })
     else first.set(name, index)
-    if (isProcess && name === 'PORT')
+    if (isPortGiven && name === 'PORT')
       findings.push({
         pointer: `${pointer}/name`,
         message: '`PORT` is chosen by Orchestry for every replica; leave it out',
@@ -211,24 +217,19 @@ function ports({ items }: Facts): Finding[] {
   return findings
 }
 
-function rest({ has, isBad, number, text }: Facts): Finding[] {
+/** Load balancers differ in whether they match a path as it was sent or decoded: one spelling of each keeps two apps apart on all. */
+function ingress({ text }: Facts): Finding[] {
+  const pointer = '/ingress/path'
+  const path = text(pointer) ?? ''
+  const escapes = path.match(/%.{0,2}/g) ?? []
+  const wrong = escapes.find((found) => !/^%[89A-F][0-9A-F]$/.test(found))
+  if (wrong === undefined) return []
+  const message = `expected a path in which only what is not ASCII is written as \`%XX\`, in capitals, found \`${wrong}\` in ${render(path)}`
+  return [{ pointer, message }]
+}
+
+function rest({ has, number }: Facts): Finding[] {
   const findings: Finding[] = []
-  const quantity = (pointer: string): string | number | undefined =>
-    isBad(pointer) ? undefined : (text(pointer) ?? (has(pointer) ? number(pointer, Number.NaN) : undefined))
-  const cpu = quantity('/spec/resources/cpu')
-  const milli = cpu === undefined ? undefined : (cpuMilli(cpu) ?? Number.NaN)
-  if (milli !== undefined && !(milli >= 1 && milli <= 1_024_000))
-    findings.push({
-      pointer: '/spec/resources/cpu',
-      message: `expected cores of CPU from \`1m\` to \`1024\`, such as \`500m\` or \`0.5\`, found ${render(cpu)}`,
-    })
-  const memory = quantity('/spec/resources/memory')
-  const bytes = memory === undefined ? undefined : (memoryBytes(memory) ?? Number.NaN)
-  if (bytes !== undefined && !(bytes >= minimumMemoryBytes && bytes <= Number.MAX_SAFE_INTEGER))
-    findings.push({
-      pointer: '/spec/resources/memory',
-      message: `expected memory from \`4Mi\`, such as \`512Mi\`, \`512M\` or \`1.5Gi\`, found ${render(memory)}${memoryHint(memory)}`,
-    })
   const surge = number('/rollout/maxSurge', defaults.rollout.maxSurge)
   const unavailable = number('/rollout/maxUnavailable', defaults.rollout.maxUnavailable)
   if (surge === 0 && unavailable === 0)
@@ -238,15 +239,4 @@ function rest({ has, isBad, number, text }: Facts): Finding[] {
         'maxSurge and maxUnavailable are both 0, so no replica could ever be replaced; make one of them at least 1',
     })
   return findings
-}
-
-/** The classic slips: `512m` is half a byte, and nobody's unit is `MB`. */
-function memoryHint(memory: unknown): string {
-  const slip = /^(\d+(?:\.\d+)?)(?:(m)|([kKmMgGtT])([iI]?)[bB]?)$/.exec(String(memory))
-  if (!slip) return ''
-  const [, digits, milli, unit, binary] = slip
-  if (milli) return `; did you mean \`${digits}Mi\`? (\`m\` is a thousandth of a byte)`
-  const letter = unit?.toUpperCase() === 'K' && !binary ? 'k' : unit?.toUpperCase()
-  const meant = `${digits}${letter}${binary ? 'i' : ''}`
-  return meant === String(memory) ? '' : `; did you mean \`${meant}\`?`
 }

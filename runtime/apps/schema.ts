@@ -3,6 +3,7 @@
  * the sentence "expected …" when a value does not fit.
  */
 import * as Type from 'typebox'
+import { Security, Volumes } from './container-schema.ts'
 
 const strict = { additionalProperties: false }
 const optional = Type.Optional
@@ -28,6 +29,11 @@ const quantity = (description: string) => Type.Unsafe<string | number>({ type: [
 
 export const namePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
 export const envNamePattern = '^[A-Za-z_][A-Za-z0-9_.-]{0,127}$'
+/** Registry, path, tag and digest, as registries have agreed on them. */
+const imagePattern =
+  '^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?/)?' +
+  '[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*' +
+  '(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$'
 const port = whole('a port', 1, 65_535)
 const headerName = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
 
@@ -88,8 +94,8 @@ const Spec = Type.Object(
     image: optional(
       Type.String({
         maxLength: 512,
-        pattern: '^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$',
-        description: 'an image reference such as `registry/shop:1.4`',
+        pattern: imagePattern,
+        description: 'an image reference such as `registry.example/team/shop:1.4`, all of it but the tag in lower case',
       }),
     ),
     command: optional(
@@ -113,10 +119,13 @@ const Spec = Type.Object(
         {
           cpu: optional(quantity('cores of CPU such as `500m`, `0.5` or `2`')),
           memory: optional(quantity('an amount of memory such as `512Mi`, `512M` or `1.5Gi`')),
+          pids: optional(whole('processes and threads of a replica', 1, 1_000_000)),
         },
-        { ...strict, description: 'a mapping of cpu and memory' },
+        { ...strict, description: 'a mapping of cpu, memory and pids' },
       ),
     ),
+    volumes: optional(Volumes),
+    security: optional(Security),
     driver: optional(
       Type.String({
         pattern: '^[a-z][a-z0-9-]{0,31}$',

@@ -7,7 +7,7 @@ import type { App, EnvEntry } from './app.ts'
  * must not replace a single replica. The order of environment variables means nothing, that of ports and arguments does.
  */
 export function versionOf(app: App): string {
-  const { driver, image, command, args, workingDir, env, ports, cpuMilli, memoryBytes, volumes, security } = app
+  const { driver, image, command, args, workingDir, env, ports, cpuMilli, memoryBytes, volumes, security, pids } = app
   const parts = [
     driver,
     image ?? null,
@@ -18,7 +18,7 @@ export function versionOf(app: App): string {
     cpuMilli ?? null,
     memoryBytes ?? null,
     // Only where they are there, so that an app without them is of the version that it was before there were such fields.
-    ...Object.entries({ args, volumes, security }).filter(([, value]) => value !== undefined),
+    ...Object.entries({ args, volumes, security, pids }).filter(([, value]) => value !== undefined),
   ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)
 }

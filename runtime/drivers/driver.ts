@@ -29,6 +29,8 @@ export interface StartRequest {
   readonly envFields: Readonly<Record<string, 'instance.ip' | 'instance.port'>>
   readonly cpuMilli?: number
   readonly memoryBytes?: number
+  /** Most processes and threads of a container. Absent = what the driver holds for enough. */
+  readonly pids?: number
   /** Of `ports` the one that takes the traffic. */
   readonly containerPort?: number
   readonly ports?: readonly { readonly containerPort: number; readonly protocol: 'HTTP' | 'TCP' }[]

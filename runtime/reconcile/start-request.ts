@@ -22,8 +22,9 @@ export function startRequest(
     else if (entry.field === 'app.replicas') env[entry.name] = String(replicas)
     else envFields[entry.name] = entry.field
   }
-  const [port] = app.ports
-  const { args, volumes, security } = app
+  // What takes the traffic speaks HTTP where any port does.
+  const port = app.ports.find(({ protocol }) => protocol === 'HTTP') ?? app.ports[0]
+  const { args, volumes, security, pids } = app
   return {
     id,
     app: app.name,
@@ -35,6 +36,7 @@ export function startRequest(
     ...(app.workingDir === undefined ? {} : { workingDir: app.workingDir }),
     ...(app.cpuMilli === undefined ? {} : { cpuMilli: app.cpuMilli }),
     ...(app.memoryBytes === undefined ? {} : { memoryBytes: app.memoryBytes }),
+    ...(pids === undefined ? {} : { pids }),
     ...(port === undefined ? {} : { containerPort: port.containerPort, ports: app.ports }),
     ...(app.image === undefined ? {} : { image: app.image }),
     ...(volumes === undefined ? {} : { volumes }),

@@ -6,6 +6,7 @@ import { head, problemsOf, run } from './spec-cases.ts'
 
 const scaling = (fields: string) => `${head}${run}scaling: { ${fields} }\n`
 const spec = (fields: string, more = '') => `${head}spec: { command: [node], ${fields} }\n${more}`
+const container = (fields: string) => `${head}spec: { image: a, ports: [{ containerPort: 1 }], ${fields} }\n`
 const step = (value: number) => `policies: [{ type: replicas, value: ${value}, periodSeconds: 15 }]`
 
 /** The other way to say it, and the way of our own grammar: both must be the same app. */
@@ -125,6 +126,17 @@ const same: [title: string, other: string, own: string][] = [
     `apiVersion: v1\nkind: App\nmetadata: { name: "12" }\n${run}`,
   ],
   ['aliases of YAML', `${head}spec:\n  command: &c [a, b]\n  args: *c\n`, `${head}spec: { command: [a, b, a, b] }\n`],
+  ['volumeMounts', container('volumeMounts: [data:/data]'), container('volumes: [data:/data]')],
+  ['securityContext', container('securityContext: { runAsUser: 1 }'), container('security: { runAsUser: 1 }')],
+  ['user', container('user: 1'), container('security: { runAsUser: 1 }')],
+  ['runAsUser', container('runAsUser: 1'), container('security: { runAsUser: 1 }')],
+  ['read_only', container('read_only: false'), container('security: { readOnlyRootFilesystem: false }')],
+  [
+    'readOnlyRootFilesystem',
+    container('readOnlyRootFilesystem: false'),
+    container('security: { readOnlyRootFilesystem: false }'),
+  ],
+  ['capabilities', container('capabilities: [KILL]'), container('security: { capabilities: [KILL] }')],
 ]
 for (const [title, other, own] of same)
   test(`accepted: ${title}`, () => assert.deepEqual(parseSpec(other).app, parseSpec(own).app))
@@ -141,7 +153,7 @@ const document = (pointer: string, value: unknown) => {
     apiVersion: 'v1',
     kind: 'App',
     metadata: { name: 'shop' },
-    spec: { command: ['a'] },
+    spec: { image: 'a', ports: [{ containerPort: 1 }] },
   }
   return { root, put: () => put(root, pointer, value) }
 }
@@ -155,8 +167,9 @@ function put(root: Record<string, unknown>, pointer: string, value: unknown): vo
   parent[last] = value
 }
 const valueFor = (pointer: string): unknown => {
-  if (/Up$|Down$/.test(pointer)) return {}
-  return /environment$|policies$/.test(pointer) ? [] : /\/env$/.test(pointer) ? [] : 5
+  if (/Up$|Down$|security(Context)?$/.test(pointer)) return {}
+  if (/read_only$|Filesystem$/.test(pointer)) return true
+  return /environment$|policies$|volume(s|Mounts)$|capabilities$/.test(pointer) ? [] : /\/env$/.test(pointer) ? [] : 5
 }
 for (const [from, to] of Object.entries(aliases))
   test(`${from} and ${to} together are refused`, () => {

@@ -206,6 +206,8 @@ const routes: [title: string, first: string, second: string, isTaken: boolean][]
   ['the same path on another host', '{ host: x.example, path: /a }', '{ host: y.example, path: /a }', false],
   ['the same path on any host', '{ host: x.example, path: /a }', '{ path: /a }', false],
   ['a path below it', '{ path: /a }', '{ path: /a/b }', false],
+  ['the same path in other capitals, which is another path', '{ path: /a }', '{ path: /A }', false],
+  ['the whole host, spelled out', '{ host: x.example }', '{ host: x.example, path: / }', true],
 ]
 for (const [title, first, second, isTaken] of routes)
   test(`a second app on ${title} is ${isTaken ? 'refused' : 'welcome'}`, async (t) => {
@@ -216,6 +218,22 @@ for (const [title, first, second, isTaken] of routes)
     else assert.equal((await applied).outcome, 'created')
     assert.equal(apps.list().length, isTaken ? 1 : 2)
   })
+
+test('a route of another app is refused on a change as it is on creation, and nothing moves', async (t) => {
+  const { apps } = await open(await openMemory(t))
+  const before = await apps.apply(named('one', 'ingress: { path: /a }\n'))
+  await apps.apply(named('two', 'ingress: { path: /b/ }\n'))
+  for (const path of ['/b', '/b/'])
+    await assert.rejects(
+      apps.apply(named('one', `ingress: { path: ${path} }\n`)),
+      refusedWith('ORC_APP_ROUTE_TAKEN', /`two`/, /Nothing was stored/),
+    )
+  assert.deepEqual(apps.get('one'), before.record)
+  await assert.rejects(
+    apps.apply(named('three', 'ingress: { path: /a }\n')),
+    refusedWith('ORC_APP_ROUTE_TAKEN', /`one`/),
+  )
+})
 
 test('a route that an app gives up is free at once, the one it moved to is not', async (t) => {
   const { apps } = await open(await openMemory(t))

@@ -178,12 +178,16 @@ const invalid: [title: string, text: string, lines: string[], drivers?: string[]
   [
     'an image with spaces',
     spec('image: a b\nports: [{ containerPort: 1 }]'),
-    ['5:10 /spec/image | expected an image reference such as `registry/shop:1.4`, found "a b"'],
+    [
+      '5:10 /spec/image | expected an image reference such as `registry.example/team/shop:1.4`, all of it but the tag in lower case, found "a b"',
+    ],
   ],
   [
     'an image with a script',
     spec('image: "$(x)"\nports: [{ containerPort: 1 }]'),
-    ['5:10 /spec/image | expected an image reference such as `registry/shop:1.4`, found "$(x)"'],
+    [
+      '5:10 /spec/image | expected an image reference such as `registry.example/team/shop:1.4`, all of it but the tag in lower case, found "$(x)"',
+    ],
   ],
   [
     'an image without ports',
@@ -419,12 +423,9 @@ const invalid: [title: string, text: string, lines: string[], drivers?: string[]
   [
     'requests and limits',
     spec('command: [a]\nresources: { limits: { cpu: 1 } }'),
-    ['6:16 /spec/resources/limits | unknown field `limits`; known here: cpu, memory'],
-  ],
-  [
-    'volumes',
-    spec('command: [a]\nvolumes: [{ name: a }]'),
-    ['6:3 /spec/volumes | volumes are not supported yet (found a list)'],
+    [
+      '6:16 /spec/resources/limits | unknown field `limits`: write `resources: { cpu: 500m, memory: 512Mi, pids: 256 }`',
+    ],
   ],
   [
     'a type that is not http',
@@ -477,6 +478,27 @@ const invalid: [title: string, text: string, lines: string[], drivers?: string[]
     more('ingress: { path: /a//b }'),
     [
       '5:18 /ingress/path | expected a path prefix that begins with `/`, without `//`, `..`, spaces and query, found "/a//b"',
+    ],
+  ],
+  [
+    'a letter that is escaped',
+    more('ingress: { path: /%61 }'),
+    [
+      '5:18 /ingress/path | expected a path in which only what is not ASCII is written as `%XX`, in capitals, found `%61` in "/%61"',
+    ],
+  ],
+  [
+    'an escape in small letters',
+    more('ingress: { path: /%C3%a9 }'),
+    [
+      '5:18 /ingress/path | expected a path in which only what is not ASCII is written as `%XX`, in capitals, found `%a9` in "/%C3%a9"',
+    ],
+  ],
+  [
+    'half an escape',
+    more('ingress: { path: /a% }'),
+    [
+      '5:18 /ingress/path | expected a path in which only what is not ASCII is written as `%XX`, in capitals, found `%` in "/a%"',
     ],
   ],
   [

@@ -35,7 +35,7 @@ apiVersion: v1
 kind: App
 metadata: { name: shop, labels: { team: web, example.com/tier: "1" } }
 spec:
-  image: registry.example:5000/shop:1.4@sha256:0123
+  image: registry.example:5000/shop:1.4@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
   command: [node, server.js]
   args: [--verbose]
   workingDir: /srv/the shop
@@ -89,7 +89,7 @@ test('a full spec becomes an app field by field', () => {
     name: 'shop',
     labels: { team: 'web', 'example.com/tier': '1' },
     driver: 'swarm',
-    image: 'registry.example:5000/shop:1.4@sha256:0123',
+    image: `registry.example:5000/shop:1.4@sha256:${'0123456789abcdef'.repeat(4)}`,
     command: ['node', 'server.js'],
     args: ['--verbose'],
     workingDir: '/srv/the shop',
