@@ -166,6 +166,8 @@ export type NetRequest = {
   headers?: Record<string, string>
   body?: string
   timeoutMs?: number
+  /** Only the status and the headers matter: the answer's body is not waited for, whatever its size, and comes as ''. */
+  skipBody?: boolean
 }
 /** `body` is text, cut off by an error (never silently) above the granted size. */
 export type NetResponse = { status: number; headers: Record<string, string>; body: string; durationMs: number }

@@ -10,6 +10,8 @@ export function requestOf({ instance, healthCheck }: HealthInput): NetRequest {
     method,
     headers,
     timeoutMs: timeoutSeconds * 1_000,
+    // The status decides: what else a replica sends, and for how long, is not for us to read.
+    skipBody: true,
     ...(body === undefined ? {} : { body }),
   }
 }
@@ -20,7 +22,11 @@ const repliesOfTheReplica = new Set(['ORC_NET_TIMEOUT', 'ORC_NET_UNREACHABLE', '
 export function resultOf({ healthCheck }: HealthInput, outcome: NetOutcome): HealthResult {
   if (!outcome.ok) {
     const status = repliesOfTheReplica.has(outcome.code) ? 'unhealthy' : 'unknown'
-    return { status, message: outcome.message.slice(0, 500), details: { code: outcome.code } }
+    return {
+      status,
+      message: outcome.message.replace(/^ctx\.\w+: /, '').slice(0, 500),
+      details: { code: outcome.code },
+    }
   }
   const { status: statusCode, durationMs } = outcome.response
   const isExpected = expects(healthCheck.expectedStatusCodes, statusCode)

@@ -15,14 +15,17 @@ const decoders = new Map<string, () => Transform>([
 /** What cannot be packed is a little larger when it is. */
 const packedExtraBytes = 1024
 
-/** With nothing granted, the body is not read at all; a health check needs only the status. */
+/** Bytes and time in which a body that nobody wants may come to its own end, so that who sends it sees no broken connection. */
+const unwanted = { bytes: 16 * 1024, ms: 100 }
+
+/** With nothing allowed, the body is not read at all; a health check needs only the status. */
 export async function readBody(
   body: Body,
   headers: Readonly<Record<string, string>>,
   allowedBytes: number,
 ): Promise<string> {
   if (allowedBytes === 0) {
-    await body.dump({ limit: 16 * 1024 })
+    await discard(body)
     return ''
   }
   const encoding = headers['content-encoding']?.trim().toLowerCase() ?? ''
@@ -35,6 +38,16 @@ export async function readBody(
     throw new OrchestryError('ORC_CAPABILITY_LIMIT', 'ctx.net: the answer is packed more than once (content-encoding)')
   const shown = encoding.slice(0, 40)
   throw new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.net: the answer is encoded as ${shown}; gzip was asked for`)
+}
+
+/** How it ends, or that it never does, is of no interest: the answer is there. Never rejects. */
+async function discard(body: Body): Promise<void> {
+  body.on('error', () => {})
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, unwanted.ms)
+  await Promise.race([body.dump({ limit: unwanted.bytes }).catch(() => {}), late.promise])
+  clearTimeout(timer)
+  body.destroy()
 }
 
 async function collect(source: AsyncIterable<Buffer>, allowedBytes: number): Promise<string> {

@@ -27,6 +27,8 @@ export interface HttpClient {
   close(): void
 }
 
+/** Of interim answers (1xx) before the one that counts. */
+const mostInterim = 16
 const connectMs = 5_000
 const keepAliveMs = 4_000
 
@@ -82,6 +84,7 @@ export function createHttpClient(options: { isAllowed: IsAllowed; resolve?: Reso
       if (isClosed) throw unreachable('the plugin instance was closed')
       const startedMs = performance.now()
       const ending = new AbortController()
+      let interim = 0
       const timer = setTimeout(() => ending.abort(), request.timeoutMs)
       try {
         const response = await agentNow().request({
@@ -95,12 +98,17 @@ export function createHttpClient(options: { isAllowed: IsAllowed; resolve?: Reso
           headersTimeout: 0,
           bodyTimeout: 0,
           responseHeaders: 'raw',
+          onInfo() {
+            interim += 1
+            if (interim > mostInterim) ending.abort()
+          },
         })
         const headers = readHeaders(response.headers as unknown as readonly (string | Buffer)[])
         const isSkipped = request.skipsRedirectBody && isRedirect(response.statusCode, headers.location)
         const body = await readBody(response.body as Body, headers, isSkipped ? 0 : request.bodyBytes)
         return { status: response.statusCode, headers, body, durationMs: performance.now() - startedMs }
       } catch (thrown) {
+        if (interim > mostInterim) throw unreachable('the answer never came to an end of its interim ones (1xx)')
         throw ending.signal.aborted ? timedOut(request) : readable(thrown)
       } finally {
         clearTimeout(timer)

@@ -90,7 +90,7 @@ export function createSend(deps: {
         const response = await client.send({
           ...sent,
           timeoutMs: untilMs - clock.monotonic(),
-          bodyBytes,
+          bodyBytes: request.skipBody ? 0 : bodyBytes,
           isProbe: target.isInstance,
           skipsRedirectBody: rule.redirects > 0,
         })

@@ -1,5 +1,6 @@
 /** Lets a plugin send HTTP requests to what its record names. Everything is decided here, for every request, in the host. */
 import * as Type from 'typebox'
+import { limits } from '../limits.ts'
 import { createPace } from '../pace.ts'
 import { argumentsOf } from './arguments.ts'
 import { answerEach } from './batch.ts'
@@ -13,8 +14,11 @@ import { allowedBy, allowedForInstances, type Outside } from './outside.ts'
 import type { IsAllowed } from './resolve.ts'
 import { createInFlight } from './slots-in-flight.ts'
 
-/** Probes of instances come in batches, so many more of them wait. */
-const inFlight = { named: { atOnce: 4, waitingMost: 60 }, instances: { atOnce: 64, waitingMost: 2_000 } }
+/** Probes of instances come in batches, so many more of them are under way, and wait. */
+const inFlight = {
+  named: { atOnce: 4, waitingMost: 60 },
+  instances: { atOnce: limits.probesInFlight, waitingMost: 2_000 },
+}
 const usualPerMinute = 600
 const minuteMs = 60_000
 
@@ -25,6 +29,7 @@ const NetRequest = Type.Object(
     headers: Type.Optional(Type.Record(Type.String(), Type.String())),
     body: Type.Optional(Type.String()),
     timeoutMs: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    skipBody: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 )

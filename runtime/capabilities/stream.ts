@@ -14,7 +14,7 @@ import { isRefusal } from './refusals.ts'
 import { createInFlight } from './slots-in-flight.ts'
 
 const mostOpen = 8
-const atOnce = 64
+const usualAtOnce = 64
 const waitingMost = 2_000
 const writeBytes = 64 * 1024
 const usualReadKb = 64
@@ -55,6 +55,8 @@ interface Open {
 export function createStreamUse(deps: {
   kind: 'tcp' | 'unix'
   maxReadKb: number | undefined
+  /** Exchanges under way. */
+  atOnce?: number
   clock: Clock
   caller: Caller
   aim: (target: string, invocation: Invocation) => Aim
@@ -74,7 +76,7 @@ export function createStreamUse(deps: {
   const readExchange = argumentsOf(`${kind}.exchange`, ExchangeType)
   const readExchangeAll = argumentsOf(`${kind}.exchangeAll`, Type.Array(ExchangeType, { maxItems: 1_000 }))
 
-  const inFlight = createInFlight(atOnce, waitingMost, what, 'ORC_CAPABILITY_LIMIT')
+  const inFlight = createInFlight(deps.atOnce ?? usualAtOnce, waitingMost, what, 'ORC_CAPABILITY_LIMIT')
   const open = new Map<string, Open>()
   /** Sockets of any kind, and those that are still connecting. */
   const ending = new Set<() => void>()

@@ -1,6 +1,7 @@
 /** Lets a plugin connect to what its record names, by TCP, under the rules about addresses that HTTP requests have. */
 import type { LookupFunction, Socket } from 'node:net'
 import { OrchestryError } from '../errors.ts'
+import { limits } from '../limits.ts'
 import { canonicalAddress } from './addresses.ts'
 import type { Capability } from './capability.ts'
 import { connectedSocket } from './connection.ts'
@@ -42,6 +43,7 @@ export function createTcpCapability(deps: Outside): Capability<'tcp'> {
       return createStreamUse({
         kind: 'tcp',
         maxReadKb: grant.maxReadKb,
+        ...(rule.hasInstances ? { atOnce: limits.probesInFlight } : {}),
         clock: deps.clock,
         caller,
         aim(text, invocation) {

@@ -219,6 +219,44 @@ test('with maxBodyKb 0 the body is not read, whatever its size', async (t) => {
   assert.deepEqual([answer.status, answer.body], [200, ''])
 })
 
+test('a body that is to be skipped is not waited for, whatever its size and its end', async (t) => {
+  let gone = 0
+  const server = await startRecordingServer(t, ({ url }, response) => {
+    response.on('close', () => {
+      gone += 1
+    })
+    if (url === '/large') response.end('x'.repeat(10_000_000))
+    else response.write('and ')
+  })
+  const { call } = bind(t, local(server.port))
+  for (const path of ['/large', '/endless']) {
+    const answer = (await call('net.fetch', { url: server.at(path), skipBody: true })) as NetResponse
+    assert.deepEqual([answer.status, answer.body], [200, ''])
+  }
+  await waitFor(() => gone === 2)
+})
+
+for (const [what, code] of [
+  ['one that is followed by others without end', 103],
+  ['one that says to go on, without end', 100],
+] as const)
+  test(`an interim answer is no answer, not even ${what}`, async (t) => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => {})
+      const pour = () => {
+        while (!socket.destroyed && socket.write(`HTTP/1.1 ${code} Wait\r\n\r\n`.repeat(100)));
+      }
+      socket.once('data', pour).on('drain', pour)
+    }).listen(0, '127.0.0.1')
+    t.after(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const { call } = bind(t, local(port))
+    const startedMs = performance.now()
+    await rejects(call('net.fetch', { url: `http://127.0.0.1:${port}/`, timeoutMs: 10_000 }), 'ORC_NET_UNREACHABLE')
+    assert.ok(performance.now() - startedMs < 5_000)
+  })
+
 test('a request ends at its own timeout, and at the deadline of the call it was made from', async (t) => {
   const server = await startRecordingServer(t, () => {})
   const { call, callWith } = bind(t, local(server.port))

@@ -168,7 +168,7 @@ test('the port of the spec is asked instead of the one that takes the traffic', 
   assert.equal((await checkOne(traffic)).status, 'unhealthy')
 })
 
-describe('a body out of bounds is unhealthy, and costs no more than the time of the check (INS-01)', () => {
+describe('the status decides, whatever body follows it, and the body costs nothing (INS-01)', () => {
   const rows: [sentence: string, handle: Handler][] = [
     ['when it is far larger than anyone should send', (_request, response) => response.end('x'.repeat(2_000_000))],
     [
@@ -182,7 +182,7 @@ describe('a body out of bounds is unhealthy, and costs no more than the time of 
   for (const [sentence, handle] of rows) {
     test(sentence, async () => {
       const startedAtMs = performance.now()
-      assert.equal((await checkOne(await replica(handle), { timeoutSeconds: 0.3 })).status, 'unhealthy')
+      assert.equal((await checkOne(await replica(handle), { timeoutSeconds: 5 })).status, 'healthy')
       assert.ok(performance.now() - startedAtMs < 2000)
     })
   }

@@ -23,6 +23,7 @@ describe('a first run', () => {
     assert.deepEqual(plugins.map(({ id, state, source }) => [id, state, source.kind]).sort(), [
       ['@orchestry/http-health', 'serving', 'builtin'],
       ['@orchestry/proxy', 'serving', 'builtin'],
+      ['@orchestry/tcp-health', 'serving', 'builtin'],
       ['@orchestry/threshold-scaler', 'serving', 'builtin'],
     ])
     for (const path of ['/', '/healthz', '/metrics', '/openapi.json']) {
