@@ -65,8 +65,10 @@ function pickLimit(name: LimitName, asked: Limits | undefined, policy: LimitPoli
   return { value, by }
 }
 
-/** How long a new replica may take until its first healthy answer, counted from its start. */
+/** How long a new replica may take until its first healthy answer, counted from its start. Where the spec says it, that is it. */
 export function startupBudgetMs(check: HealthCheck): number {
+  const { startup, initialDelaySeconds } = check
+  if (startup) return (initialDelaySeconds + startup.failureThreshold * startup.periodSeconds) * 1000
   const thresholdMs = check.failureThreshold * check.periodSeconds * 1000
   return check.initialDelaySeconds * 1000 + Math.max(limits.startupMs, thresholdMs)
 }
@@ -99,6 +101,8 @@ export const limits = {
   queuedCalls: 256,
   /** Batches of health checks under way at one plugin, for each of steady, starting and failing replicas. */
   probeBatchesInFlight: 2,
+  /** Requests of one plugin to app instances under way: so many that full batches of each of these never wait for another's. */
+  probesInFlight: 3 * 2 * 128,
   /** Replicas being started at once: by one app, and by all. */
   startsInFlightPerApp: 8,
   startsInFlight: 64,

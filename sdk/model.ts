@@ -80,7 +80,10 @@ export const Endpoint = Type.Object({
 })
 export type Endpoint = Type.Static<typeof Endpoint>
 
-/** How a replica is probed: the app's `healthCheck`, complete with its defaults. */
+/**
+ * How a replica is probed: the app's `healthCheck`, complete with its defaults. `path` and `method` are empty where the protocol
+ * is not HTTP and the spec says nothing of them. While a replica starts, `timeoutSeconds` is that of `startup`.
+ */
 export const HealthCheck = Type.Object({
   protocol: Type.String(),
   path: Type.String(),
@@ -90,6 +93,14 @@ export const HealthCheck = Type.Object({
   body: Type.Optional(Type.String()),
   expectedStatusCodes: Type.Array(Type.Integer({ minimum: 100, maximum: 599 })),
   initialDelaySeconds: Type.Number({ minimum: 0 }),
+  /** Until the first success: how often is asked, how often in vain before the replica is replaced, how long each answer may take. */
+  startup: Type.Optional(
+    Type.Object({
+      periodSeconds: Type.Number({ exclusiveMinimum: 0 }),
+      failureThreshold: Type.Integer({ minimum: 1 }),
+      timeoutSeconds: Type.Number({ exclusiveMinimum: 0 }),
+    }),
+  ),
   periodSeconds: Type.Number({ exclusiveMinimum: 0 }),
   timeoutSeconds: Type.Number({ exclusiveMinimum: 0 }),
   failureThreshold: Type.Integer({ minimum: 1 }),

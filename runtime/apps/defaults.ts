@@ -25,8 +25,8 @@ export const defaults = {
   },
   healthCheck: {
     protocol: 'HTTP',
-    path: '/healthz',
-    method: 'GET',
+    /** Of HTTP; who speaks something else is asked for no path. */
+    http: { path: '/healthz', method: 'GET' },
     /** Empty stands for every status from 200 to 399. */
     expectedStatusCodes: [],
     initialDelaySeconds: 0,
@@ -35,6 +35,8 @@ export const defaults = {
     timeoutSeconds: 2,
     failureThreshold: 3,
     successThreshold: 1,
+    /** Only where the spec has a `startup`: together as long as a replica may take without one. Its timeout is that of the check. */
+    startup: { periodSeconds: 1, failureThreshold: 60 },
   },
   rollout: { maxSurge: 1, maxUnavailable: 0, drainSeconds: 10, stopGraceSeconds: 10 },
 } as const
@@ -136,13 +138,25 @@ function completeRule(rule: RuleDocument, windowSeconds: number): ScalingRule {
 }
 
 function completeHealthCheck(check: NonNullable<AppSpecDocument['healthCheck']>): HealthCheck {
-  const { timeoutSeconds, periodSeconds } = defaults.healthCheck
+  const { http, startup: startupDefaults, ...plainDefaults } = defaults.healthCheck
+  const { startup, ...given } = check
+  const isHttp = /^https?$/i.test(check.protocol ?? plainDefaults.protocol)
+  const timeoutSeconds =
+    check.timeoutSeconds ?? Math.min(plainDefaults.timeoutSeconds, check.periodSeconds ?? plainDefaults.periodSeconds)
+  const whileStarting = startup && { ...startupDefaults, ...startup }
   return {
-    ...defaults.healthCheck,
+    ...plainDefaults,
+    ...(isHttp ? http : { path: '', method: '' }),
     headers: {},
-    timeoutSeconds: Math.min(timeoutSeconds, check.periodSeconds ?? periodSeconds),
-    ...check,
+    ...given,
+    timeoutSeconds,
     expectedStatusCodes: check.expectedStatusCodes ?? [],
+    ...(whileStarting && {
+      startup: {
+        ...whileStarting,
+        timeoutSeconds: whileStarting.timeoutSeconds ?? Math.min(timeoutSeconds, whileStarting.periodSeconds),
+      },
+    }),
   }
 }
 

@@ -248,6 +248,18 @@ export const ScalingDocument = Type.Object(
   { ...strict, description: 'a mapping that says how to scale' },
 )
 
+const Startup = Type.Object(
+  {
+    periodSeconds: optional(seconds('the time from check to check while a replica starts', 0.1, 3600)),
+    failureThreshold: optional(whole('checks in vain after which a replica that starts is replaced', 1, 100_000)),
+    timeoutSeconds: optional(seconds('the longest wait for an answer while a replica starts', 0.05, 60)),
+  },
+  {
+    ...strict,
+    description: 'a mapping { periodSeconds, failureThreshold, timeoutSeconds } for the time until a first success',
+  },
+)
+
 const HealthCheck = Type.Object(
   {
     protocol: optional(
@@ -285,6 +297,7 @@ const HealthCheck = Type.Object(
     body: optional(Type.String({ maxLength: 16_384, description: 'a text of at most 16384 characters' })),
     expectedStatusCodes: optional(list(whole('an HTTP status', 100, 599), 'HTTP statuses as a list', 64)),
     initialDelaySeconds: optional(seconds('the delay before the first check', 0, 3600)),
+    startup: optional(Startup),
     periodSeconds: optional(seconds('the time from check to check', 0.1, 3600)),
     timeoutSeconds: optional(seconds('the longest wait for an answer', 0.05, 60)),
     failureThreshold: optional(whole('failures in a row that make a replica unhealthy', 1, 100)),

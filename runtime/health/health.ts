@@ -13,6 +13,14 @@ export interface HealthState {
   readonly problem?: string
 }
 
+/** One probe that was made. `unknown`: there was no decisive answer. */
+export interface Checked {
+  readonly app: string
+  readonly status: HealthStatus
+  /** As the plugin measured it; absent where it does not tell. */
+  readonly responseTimeMs?: number
+}
+
 export interface Health {
   stateOf(instanceId: string): HealthState | undefined
   /** Probes all replicas of the app now and resolves with their states. */
@@ -21,6 +29,13 @@ export interface Health {
   onChange(
     listener: (change: { app: string; instance: string; from: HealthStatus; to: HealthStatus }) => void,
   ): () => void
+  /**
+   * Somebody saw requests to the replica fail. That condemns nobody: it is probed at once, and eagerly until it has shown how it
+   * stands. One that has shown lately that it is well, starts, or is not probed at all, is left alone.
+   */
+  suspect(instanceId: string): void
+  /** Every probe that was made. */
+  onChecked(listener: (checked: Checked) => void): () => void
   start(): void
   stop(): Promise<void>
 }

@@ -1,33 +1,31 @@
 /** Probes replicas on its own clock: all that are due together go to their plugin as one batch. Nothing here acts. */
-import type { HealthCheck, HealthInput, HealthResult } from '@orchestry/sdk'
+import type { HealthCheck, HealthResult } from '@orchestry/sdk'
 import type { Apps } from '../apps/app.ts'
 import type { Clock } from '../clock.ts'
 import type { Instance } from '../drivers/driver.ts'
 import type { Events } from '../events/events.ts'
-import type { Answer, Hooks } from '../hooks/hooks.ts'
-import { limits, startupBudgetMs } from '../limits.ts'
+import type { Hooks } from '../hooks/hooks.ts'
+import { startupBudgetMs } from '../limits.ts'
 import type { Log } from '../log.ts'
-import type { Health, HealthState, HealthStatus } from './health.ts'
-import { createLanes } from './lanes.ts'
-import { chooseProvider } from './provider.ts'
+import { createAsking, type Word } from './asking.ts'
+import type { Checked, Health, HealthState, HealthStatus } from './health.ts'
+import { createProbe, isWell, type Probe, release } from './probe.ts'
 import { createSlots } from './slots.ts'
-import { firstDelayMs, initialState, nextDelayMs, observe, thresholdsOf, withProblem } from './status.ts'
+import {
+  adoptionDelayMs,
+  firstDelayMs,
+  nextDelayMs,
+  observe,
+  settlingDelayMs,
+  thresholdsOf,
+  withProblem,
+} from './status.ts'
+import { afterLook, nextLookMs, trustMs } from './suspicion.ts'
 
 /** Checks that fall due this close together travel in one batch. */
 const slotMs = 25
-/** For the way to the plugin and back, and for waiting there, on top of the longest timeout in the batch. */
-const crossingMs = 5_000
-
-interface Probe {
-  readonly app: string
-  instance: Instance
-  state: HealthState
-  /** Older than its startup budget when first seen: it was running before we were. */
-  readonly isAdopted: boolean
-  hasBeenHealthy: boolean
-  isUnderWay: boolean
-  waiters: (() => void)[]
-}
+/** One that is older when we first see it was not started by us just now. */
+const newbornMs = 1_000
 
 export interface HealthParts {
   readonly apps: Pick<Apps, 'list' | 'get' | 'onChange'>
@@ -47,25 +45,26 @@ export function createHealth(parts: HealthParts): Health {
   const { apps, hooks, clock, log, events, chance = Math.random } = parts
   const probes = new Map<string, Probe>()
   const listeners = new Set<Parameters<Health['onChange']>[0]>()
+  const checkedListeners = new Set<(checked: Checked) => void>()
   const subscriptions: (() => void)[] = []
   const byApp = new Map<string, Set<Probe>>()
   let isStopped = false
-  const slots = createSlots<Probe>(clock, slotMs, (due) => send(due))
-  const bounds = { batchItems: limits.batchItems, batchesInFlight: limits.probeBatchesInFlight }
-  const lanes = createLanes<Probe>(bounds, (provider, batch) => call(provider, batch))
-
-  const checkOf = (app: string, instance: Instance): HealthCheck | undefined => {
+  const specOf = (app: string, instance: Instance): HealthCheck | undefined => {
     const record = apps.get(app)
     return record && (parts.checkFor?.(instance) ?? record.app.healthCheck)
   }
+  const checkOf = (probe: Probe) =>
+    probes.get(probe.instance.id) === probe ? specOf(probe.app, probe.instance) : undefined
   const isStarting = (probe: Probe, check: HealthCheck) =>
     !probe.hasBeenHealthy && clock.now() - probe.instance.startedAtMs < startupBudgetMs(check)
+  const asking = createAsking({ hooks, log, checkOf, isStarting, answered: settle })
+  const slots = createSlots<Probe>(clock, slotMs, asking.ask)
 
   function sync(app: string): void {
     if (isStopped) return
     const wanted = new Map<string, { instance: Instance; check: HealthCheck }>()
     for (const instance of parts.instances(app)) {
-      const check = instance.isRunning ? checkOf(app, instance) : undefined
+      const check = instance.isRunning ? specOf(app, instance) : undefined
       if (check) wanted.set(instance.id, { instance, check })
     }
     for (const probe of byApp.get(app) ?? []) if (!wanted.has(probe.instance.id)) forget(probe)
@@ -78,20 +77,13 @@ export function createHealth(parts: HealthParts): Health {
 
   function watch(app: string, instance: Instance, check: HealthCheck): void {
     const ageMs = clock.now() - instance.startedAtMs
-    const probe: Probe = {
-      app,
-      instance,
-      state: initialState(clock.now()),
-      isAdopted: ageMs >= startupBudgetMs(check),
-      hasBeenHealthy: false,
-      isUnderWay: false,
-      waiters: [],
-    }
+    const probe = createProbe(app, instance, ageMs >= startupBudgetMs(check), clock.now())
     probes.set(instance.id, probe)
     const ofApp = byApp.get(app)
     if (ofApp) ofApp.add(probe)
     else byApp.set(app, new Set([probe]))
-    slots.put(probe, firstDelayMs(check, ageMs))
+    const spreadMs = ageMs < newbornMs ? 0 : adoptionDelayMs(probes.size, chance())
+    slots.put(probe, firstDelayMs(check, ageMs) + spreadMs)
   }
 
   function forget(probe: Probe): void {
@@ -103,87 +95,45 @@ export function createHealth(parts: HealthParts): Health {
     release(probe)
   }
 
-  function release(probe: Probe): void {
-    const waiters = probe.waiters
-    probe.waiters = []
-    for (const wake of waiters) wake()
+  function settle(probe: Probe, word: Word): void {
+    const check = checkOf(probe)
+    if (check) judge(probe, word, check)
+    probe.isUnderWay = false
+    release(probe)
+    if (check && !isStopped) slots.put(probe, pauseMs(probe, check))
   }
 
-  /** Hands probes to their plugin; those that no plugin can make keep their state and say why. */
-  function send(due: readonly Probe[]): void {
-    const providers = hooks.providers('healthCheck')
-    const groups = new Map<string, { provider: string; kind: string; probes: Probe[] }>()
-    for (const probe of due) {
-      const check = checkOf(probe.app, probe.instance)
-      if (!check || probes.get(probe.instance.id) !== probe || probe.isUnderWay) continue
-      const choice = chooseProvider(providers, check.protocol)
-      if ('problem' in choice) {
-        probe.state = withProblem(probe.state, choice.problem)
-        finish(probe)
-        continue
-      }
-      probe.isUnderWay = true
-      const kind = kindOf(probe, check)
-      const key = `${choice.instance} ${kind}`
-      const group = groups.get(key)
-      if (group) group.probes.push(probe)
-      else groups.set(key, { provider: choice.instance, kind, probes: [probe] })
-    }
-    for (const group of groups.values()) lanes.add(group.provider, group.kind, group.probes)
-  }
-
-  function kindOf(probe: Probe, check: HealthCheck): string {
-    if (isStarting(probe, check)) return 'starting'
-    return probe.state.status === 'healthy' && probe.state.streak === 0 ? 'steady' : 'failing'
-  }
-
-  async function call(provider: string, batch: readonly Probe[]): Promise<void> {
-    const items: HealthInput[] = []
-    const asked: Probe[] = []
-    const endpoints: { host: string; port: number }[] = []
-    let timeoutMs = 0
-    for (const probe of batch) {
-      const check = checkOf(probe.app, probe.instance)
-      const { id, host, port } = probe.instance
-      if (!check || probes.get(id) !== probe) {
-        finish(probe)
-        continue
-      }
-      asked.push(probe)
-      items.push({ app: probe.app, instance: { id, host, port }, healthCheck: check })
-      endpoints.push({ host, port: check.port ?? port })
-      timeoutMs = Math.max(timeoutMs, check.timeoutSeconds * 1000)
-    }
-    if (items.length === 0) return
-    const scope = { endpoints, timeoutMs: timeoutMs + crossingMs }
-    const answers = await hooks.first('healthCheck', 'check', provider, items, scope).catch(asFailure)
-    for (const [index, probe] of asked.entries()) settle(probe, Array.isArray(answers) ? answers[index] : answers)
-  }
-
-  /** The hooks room never throws; should it do so all the same, replicas keep their state. */
-  function asFailure(thrown: unknown): string {
-    log.error({ err: thrown }, 'health checks could not be sent')
-    return 'The health check could not be sent.'
-  }
-
-  function settle(probe: Probe, answer: Answer<HealthResult> | string | undefined): void {
-    const check = checkOf(probe.app, probe.instance)
-    if (!check || probes.get(probe.instance.id) !== probe) {
-      finish(probe)
-      return
-    }
+  function judge(probe: Probe, word: Word, check: HealthCheck): void {
     const before = probe.state.status
-    if (answer === undefined || typeof answer === 'string') {
-      probe.state = withProblem(probe.state, answer ?? 'The health check gave no answer.')
-    } else if (!answer.ok) {
-      probe.state = withProblem(probe.state, answer.failure.message)
-    } else {
-      probe.state = observe(probe.state, answer.value, clock.now(), thresholdsOf(check, probe.isAdopted))
-    }
     const isStartingUp = isStarting(probe, check)
+    const answer = typeof word === 'object' && word.ok ? word.value : undefined
+    if (answer) probe.state = observe(probe.state, answer, clock.now(), thresholdsOf(check, probe.isAdopted))
+    else
+      probe.state = withProblem(probe.state, typeof word === 'object' && !word.ok ? word.failure.message : String(word))
     if (probe.state.status === 'healthy') probe.hasBeenHealthy = true
+    look(probe, answer?.status ?? 'unknown', check)
+    tell(probe.app, answer ?? { status: 'unknown' })
     if (probe.state.status !== before) report(probe, before, isStartingUp)
-    finish(probe)
+  }
+
+  function tell(app: string, { status, responseTimeMs }: HealthResult): void {
+    const checked = { app, status, ...(responseTimeMs === undefined ? {} : { responseTimeMs }) }
+    for (const listener of checkedListeners) listener(checked)
+  }
+
+  function look(probe: Probe, found: HealthStatus, check: HealthCheck): void {
+    if (probe.suspicion === undefined) return
+    probe.suspicion = afterLook(probe.suspicion, { found, status: probe.state.status }, check)
+    if (probe.suspicion === undefined) probe.trustedUntilMs = clock.monotonic() + trustMs(check)
+  }
+
+  function suspect(instanceId: string): void {
+    const probe = probes.get(instanceId)
+    const check = probe && checkOf(probe)
+    if (!check || probe.suspicion || isStarting(probe, check)) return
+    if (probe.state.status === 'unhealthy' || clock.monotonic() < probe.trustedUntilMs) return
+    probe.suspicion = { looks: 0, isOlderUnderWay: probe.isUnderWay }
+    if (!probe.isUnderWay) slots.put(probe, 0)
   }
 
   function report(probe: Probe, from: HealthStatus, isStartingUp: boolean): void {
@@ -192,20 +142,21 @@ export function createHealth(parts: HealthParts): Health {
     for (const listener of listeners) listener(change)
     // A replica that does not answer yet while it starts is no news.
     if (to === 'unknown' || (to === 'unhealthy' && isStartingUp)) return
+    const statusCode = last?.details?.statusCode
     const data = {
       instance: probe.instance.id,
       from,
       ...(last?.message === undefined ? {} : { message: last.message }),
+      ...(Number.isInteger(statusCode) ? { statusCode } : {}),
     }
     events.emit({ type: to === 'healthy' ? 'instance.healthy' : 'instance.unhealthy', app: probe.app, data })
   }
 
-  function finish(probe: Probe): void {
-    probe.isUnderWay = false
-    release(probe)
-    const check = checkOf(probe.app, probe.instance)
-    if (isStopped || !check || probes.get(probe.instance.id) !== probe) return
-    slots.put(probe, nextDelayMs(check, isStarting(probe, check), chance()))
+  function pauseMs(probe: Probe, check: HealthCheck): number {
+    if (probe.suspicion) return nextLookMs(check)
+    if (!isWell(probe) || probe.hasSettled) return nextDelayMs(check, isStarting(probe, check), chance())
+    probe.hasSettled = true
+    return settlingDelayMs(check, chance())
   }
 
   async function checkNow(app: string): Promise<ReadonlyMap<string, HealthState>> {
@@ -214,7 +165,7 @@ export function createHealth(parts: HealthParts): Health {
     const answered = mine.map((probe) => new Promise<void>((resolve) => probe.waiters.push(resolve)))
     const idle = mine.filter((probe) => !probe.isUnderWay)
     for (const probe of idle) slots.drop(probe)
-    send(idle)
+    asking.ask(idle)
     await Promise.all(answered)
     return new Map(mine.map((probe) => [probe.instance.id, probe.state]))
   }
@@ -222,6 +173,11 @@ export function createHealth(parts: HealthParts): Health {
   return {
     stateOf: (instanceId) => probes.get(instanceId)?.state,
     checkNow,
+    suspect,
+    onChecked(listener) {
+      checkedListeners.add(listener)
+      return () => checkedListeners.delete(listener)
+    },
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -238,7 +194,7 @@ export function createHealth(parts: HealthParts): Health {
       isStopped = true
       for (const unsubscribe of subscriptions.splice(0)) unsubscribe()
       slots.close()
-      for (const probe of await lanes.close()) release(probe)
+      await asking.close()
     },
   }
 }

@@ -6,6 +6,10 @@ import type { HealthState } from './health.ts'
 const eagerPeriodMs = 150
 /** Of the period, either way, so that replicas started together are not probed together for ever. */
 const jitterShare = 0.1
+const leastSettlingShare = 0.1
+/** All that run are to be known well before those that wait for it stop waiting. */
+const longestAdoptionMs = 500
+const adoptionStepMs = 5
 
 /** How many equal answers in a row it takes; the first decisive answer counts alone, unless the replica is known to serve. */
 export interface Thresholds {
@@ -55,9 +59,25 @@ export function firstDelayMs(check: HealthCheck, ageMs: number): number {
   return Math.max(0, check.initialDelaySeconds * 1000 - ageMs)
 }
 
+/** Put before the first probe of one that ran before us, `among` so many: few are probed at once, many spread over half a second. */
+export function adoptionDelayMs(among: number, chance: number): number {
+  return Math.min(longestAdoptionMs, (among - 1) * adoptionStepMs) * chance
+}
+
 /** How long until the next probe. `chance` in [0, 1) spreads the period; `isStarting`: not healthy yet, within its budget. */
 export function nextDelayMs(check: HealthCheck, isStarting: boolean, chance: number): number {
-  const periodMs = check.periodSeconds * 1000
-  if (isStarting) return Math.min(eagerPeriodMs, periodMs)
+  const { periodSeconds, startup } = check
+  if (isStarting && !startup) return Math.min(eagerPeriodMs, periodSeconds * 1000)
+  const periodMs = (isStarting && startup ? startup.periodSeconds : periodSeconds) * 1000
   return periodMs * (1 + jitterShare * (2 * chance - 1))
+}
+
+/** The first pause of one that has come up: anywhere within its period, so that those that came up together part at once. */
+export function settlingDelayMs(check: HealthCheck, chance: number): number {
+  return check.periodSeconds * 1000 * (leastSettlingShare + (1 - leastSettlingShare) * chance)
+}
+
+/** The check as it is made now: while a replica starts, an answer may take as long as `startup` says. */
+export function presentCheck(check: HealthCheck, isStarting: boolean): HealthCheck {
+  return isStarting && check.startup ? { ...check, timeoutSeconds: check.startup.timeoutSeconds } : check
 }

@@ -765,6 +765,13 @@ const invalid: [title: string, text: string, lines: string[], drivers?: string[]
     ],
   ],
   [
+    'a startup without tries',
+    more('healthCheck: { startup: { failureThreshold: 0 } }'),
+    [
+      '5:45 /healthCheck/startup/failureThreshold | expected checks in vain after which a replica that starts is replaced: a whole number from 1 to 100000, found 0',
+    ],
+  ],
+  [
     'a rollout that can never move',
     more('rollout: { maxSurge: 0, maxUnavailable: 0 }'),
     [

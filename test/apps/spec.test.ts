@@ -222,6 +222,38 @@ const facts: [string, () => unknown, unknown][] = [
     },
   ],
   [
+    'a protocol that is not HTTP is asked for no path',
+    () => {
+      const { path, method, timeoutSeconds } = app(`${run}healthCheck: { protocol: TCP }`).healthCheck ?? {}
+      return [path, method, timeoutSeconds]
+    },
+    ['', '', 2],
+  ],
+  [
+    'a path is kept whatever the protocol',
+    () => app(`${run}healthCheck: { protocol: QUIC, path: /x, method: PING }`).healthCheck?.path,
+    '/x',
+  ],
+  [
+    'a protocol is HTTP in small letters too',
+    () => app(`${run}healthCheck: { protocol: http }`).healthCheck?.path,
+    '/healthz',
+  ],
+  [
+    'an empty startup takes a minute at most, asked every second',
+    () => app(`${run}healthCheck: { startup: {} }`).healthCheck?.startup,
+    { periodSeconds: 1, failureThreshold: 60, timeoutSeconds: 1 },
+  ],
+  [
+    'a startup answers within the timeout of the check, unless its period is shorter or it has its own',
+    () =>
+      ['periodSeconds: 5', 'periodSeconds: 1', 'timeoutSeconds: 9'].map(
+        (text) =>
+          app(`${run}healthCheck: { timeoutSeconds: 3, startup: { ${text} } }`).healthCheck?.startup?.timeoutSeconds,
+      ),
+    [3, 1, 9],
+  ],
+  [
     "a long timeout is the user's own",
     () => app(`${run}healthCheck: { periodSeconds: 1, timeoutSeconds: 4 }`).healthCheck?.timeoutSeconds,
     4,

@@ -28,7 +28,7 @@ interface Batch {
 }
 
 /** A prober with replicas and a plugin that answers what the test says. */
-function makeWorld(more: Partial<Pick<HealthParts, 'checkFor'>> = {}) {
+function makeWorld(more: Partial<Pick<HealthParts, 'checkFor' | 'chance'>> = {}) {
   const clock = createFakeClock()
   const apps = createFakeApps()
   const instances = new Map<string, Instance>()
@@ -273,6 +273,119 @@ test('a replica that is gone is forgotten, also when its answer is still on the 
   assert.deepEqual(world.changes, [])
   assert.equal(world.batches.length, 1)
   assert.equal(world.clock.timers(), 0)
+})
+
+test('a startup has its own period and its own timeout, and the check begins after it', async () => {
+  const world = makeWorld()
+  const startup = { periodSeconds: 2, failureThreshold: 30, timeoutSeconds: 0.5 }
+  world.apps.put('shop', { app: spec({ startup, periodSeconds: 20, timeoutSeconds: 1 }) })
+  world.health.start()
+  const timeouts: number[] = []
+  world.answer = ({ healthCheck }) => {
+    timeouts.push(healthCheck.timeoutSeconds)
+    return { status: world.clock.monotonic() < 9_000 ? 'unhealthy' : 'healthy' }
+  }
+  world.add('a')
+  await world.clock.advance(60_000)
+  const times = world.probesOf('a')
+  assert.equal(times.filter((atMs) => atMs < 9_000).length, 5)
+  assert.ok(times.length <= 9, `${times.length} probes in a minute`)
+  assert.deepEqual([...new Set(timeouts)], [0.5, 1])
+  assert.deepEqual(world.changes, ['a unknown -> unhealthy', 'a unhealthy -> healthy'])
+})
+
+test('replicas that came up together are soon probed apart', async () => {
+  let turn = 0
+  const world = makeWorld({ chance: () => (turn++ % 20) / 20 })
+  world.apps.put('shop', { app: spec() })
+  world.health.start()
+  for (let index = 0; index < 20; index += 1) world.add(`s${index}`)
+  await world.clock.advance(500)
+  const before = world.batches.length
+  await world.clock.advance(10_000)
+  const sizes = world.batches.slice(before).map((batch) => batch.ids.length)
+  assert.ok(Math.max(...sizes) <= 3, `batches of ${sizes.join()}`)
+})
+
+test('replicas that were running before us are all probed within half a second, and not together', async () => {
+  let turn = 0
+  const world = makeWorld({ chance: () => (turn++ % 100) / 100 })
+  world.apps.put('shop', { app: spec() })
+  for (let index = 0; index < 200; index += 1) world.add(`s${index}`, 'shop', 600_000)
+  world.health.start()
+  await world.clock.advance(550)
+  const asked = new Set(world.batches.flatMap((batch) => batch.ids))
+  assert.equal(asked.size, 200)
+  assert.ok(Math.max(...world.batches.map((batch) => batch.ids.length)) < 60)
+})
+
+test('a replica that others complain of is probed at once, and falls in seconds instead of periods', async () => {
+  const world = makeWorld()
+  world.apps.put('shop', { app: spec({ periodSeconds: 30 }) })
+  world.health.start()
+  world.add('a')
+  await world.clock.advance(20_000)
+  world.answer = () => ({ status: 'unhealthy' })
+  const atMs = world.clock.monotonic()
+  world.health.suspect('a')
+  await world.clock.advance(2000)
+  assert.equal(world.health.stateOf('a')?.status, 'unhealthy')
+  assert.ok((world.probesOf('a').find((time) => time >= atMs) ?? Number.POSITIVE_INFINITY) - atMs < 50)
+})
+
+test('a replica that is well is not probed much more often, however many complain, and never falls for it', async () => {
+  const world = makeWorld()
+  world.apps.put('shop', { app: spec({ periodSeconds: 10 }) })
+  world.health.start()
+  world.add('a')
+  await world.clock.advance(20_000)
+  const before = world.batches.length
+  for (let second = 0; second < 600; second += 1) {
+    for (let times = 0; times < 10; times += 1) world.health.suspect('a')
+    await world.clock.advance(100)
+  }
+  assert.ok(world.batches.length - before <= 14, `${world.batches.length - before} probes in a minute`)
+  assert.deepEqual(world.changes, ['a unknown -> healthy'])
+})
+
+test('complaints about what is unknown, starts or cannot be probed change nothing', async () => {
+  const world = makeWorld()
+  world.apps.put('shop', { app: spec({ periodSeconds: 10 }) })
+  world.health.start()
+  world.health.suspect('nobody')
+  world.add('a')
+  await world.clock.advance(2000)
+  world.providers = []
+  world.health.suspect('a')
+  await world.clock.advance(60_000)
+  assert.equal(world.health.stateOf('a')?.status, 'healthy')
+  assert.match(world.health.stateOf('a')?.problem ?? '', /No plugin serves/)
+})
+
+test('every probe is told, with how long the replica took', async () => {
+  const world = makeWorld()
+  const told: unknown[] = []
+  const forget = world.health.onChecked((checked) => told.push(checked))
+  world.apps.put('shop', { app: spec() })
+  world.health.start()
+  world.answer = () => ({ status: 'healthy', responseTimeMs: 7 })
+  world.add('a')
+  await world.clock.advance(100)
+  forget()
+  await world.clock.advance(20_000)
+  assert.deepEqual(told, [{ app: 'shop', status: 'healthy', responseTimeMs: 7 }])
+})
+
+test('what happened to a replica tells the status code, where there was one', async () => {
+  const world = makeWorld()
+  world.apps.put('shop', { app: spec({ periodSeconds: 1, failureThreshold: 1 }) })
+  world.health.start()
+  world.add('a')
+  await world.clock.advance(1500)
+  world.answer = () => ({ status: 'unhealthy', message: 'status 503', details: { statusCode: 503 } })
+  await world.clock.advance(1500)
+  const data = { instance: 'a', from: 'healthy', message: 'status 503', statusCode: 503 }
+  assert.deepEqual(world.events.at(-1), { type: 'instance.unhealthy', app: 'shop', data })
 })
 
 test('checkNow probes all replicas of an app now, and joins a probe that is under way', async () => {

@@ -3,13 +3,17 @@ import { describe, test } from 'node:test'
 import type { HealthCheck } from '@orchestry/sdk'
 import type { HealthState } from '../../runtime/health/health.ts'
 import {
+  adoptionDelayMs,
   firstDelayMs,
   initialState,
   nextDelayMs,
   observe,
+  presentCheck,
+  settlingDelayMs,
   thresholdsOf,
   withProblem,
 } from '../../runtime/health/status.ts'
+import { startupBudgetMs } from '../../runtime/limits.ts'
 
 const check: HealthCheck = {
   protocol: 'HTTP',
@@ -79,6 +83,34 @@ test('an unknown answer says why', () => {
   assert.equal(state.problem, 'no grant')
 })
 
+const withStartup = { ...check, startup: { periodSeconds: 4, failureThreshold: 30, timeoutSeconds: 3 } }
+
+describe('how long an answer may take', () => {
+  const rows: [string, number, number][] = [
+    ['as the check says, once the replica is up', presentCheck(withStartup, false).timeoutSeconds, 1],
+    ['as its startup says, while it starts', presentCheck(withStartup, true).timeoutSeconds, 3],
+    ['as the check says while it starts, without a startup', presentCheck(check, true).timeoutSeconds, 1],
+  ]
+  for (const [sentence, actual, expected] of rows) test(sentence, () => assert.equal(actual, expected))
+})
+
+describe('how long a replica may take until its first success', () => {
+  const rows: [string, HealthCheck, number][] = [
+    ['a minute, where the spec does not say', check, 60],
+    ['as long as it takes to fall, where that is more', { ...check, failureThreshold: 10 }, 100],
+    ['as long as its startup says, and no longer', withStartup, 120],
+    [
+      'as its startup says, where that is less',
+      { ...check, startup: { ...withStartup.startup, failureThreshold: 2 } },
+      8,
+    ],
+    ['after its initial delay', { ...withStartup, initialDelaySeconds: 7 }, 127],
+    ['after its initial delay, without a startup too', { ...check, initialDelaySeconds: 7 }, 67],
+  ]
+  for (const [sentence, given, seconds] of rows)
+    test(sentence, () => assert.equal(startupBudgetMs(given), seconds * 1000))
+})
+
 describe('when a replica is probed', () => {
   const rows: [string, number, number][] = [
     ['a new replica at once', firstDelayMs(check, 0), 0],
@@ -91,6 +123,14 @@ describe('when a replica is probed', () => {
     ['an old replica at once, whatever the initial delay', firstDelayMs({ ...check, initialDelaySeconds: 3 }, 9000), 0],
     ['quickly while it starts', nextDelayMs(check, true, 0.5), 150],
     ['no slower than its period while it starts', nextDelayMs({ ...check, periodSeconds: 0.1 }, true, 0.5), 100],
+    ['with the period of its startup while it starts, where it has one', nextDelayMs(withStartup, true, 0.5), 4000],
+    ['spread then, too', nextDelayMs(withStartup, true, 1), 4400],
+    ['with its period after its startup', nextDelayMs(withStartup, false, 0.5), 10_000],
+    ['anywhere in its period after it came up, at the earliest', settlingDelayMs(check, 0), 1000],
+    ['anywhere in its period after it came up, at the latest', settlingDelayMs(check, 1), 10_000],
+    ['at once when it is the only one that was running before us', adoptionDelayMs(1, 0.99), 0],
+    ['soon when it is one of ten that were running before us', adoptionDelayMs(10, 1), 45],
+    ['within half a second when it is one of thousands that were running before us', adoptionDelayMs(5000, 1), 500],
     ['with its period once it is healthy', nextDelayMs(check, false, 0.5), 10_000],
     ['a tenth earlier at most', nextDelayMs(check, false, 0), 9000],
     ['a tenth later at most', nextDelayMs(check, false, 1), 11_000],
