@@ -5,6 +5,7 @@ import { OrchestryError } from './errors.ts'
 import { limitPolicyForm, readLimitPolicy } from './limit-policy.ts'
 import type { LimitPolicy } from './limits.ts'
 import { type LogLevel, logLevels } from './log.ts'
+import { type Registries, readRegistries, registriesForm } from './registries.ts'
 
 export interface Config {
   readonly host: string
@@ -23,11 +24,21 @@ export interface Config {
   readonly sandboxTier: (typeof sandboxTiers)[number]
   /** Plugins that did not come with Orchestry are not run in a tier below it. */
   readonly sandboxFloor: 0 | 1 | 2 | 3
+  /** Where the Docker engine listens: unix:///path or tcp://host:port. */
+  readonly dockerHost: string
+  /** Directory of ca.pem, cert.pem and key.pem for an engine that is spoken to over TLS. */
+  readonly dockerCertDir?: string
+  /** How traffic gets to a container: by its own address, by a published port, or as the engine needs it. */
+  readonly dockerReach: (typeof dockerReaches)[number]
+  /** Credentials to pull images with. */
+  readonly registries: Registries
   /** Directories whose sub-directories are plugins that come with Orchestry. */
   readonly builtinDirs: readonly string[]
 }
 
 export const sandboxTiers = ['best', '3', '2', '1', '0'] as const
+
+export const dockerReaches = ['auto', 'address', 'port'] as const
 
 export type Settings = Partial<Record<Exclude<keyof Config, 'builtinDirs'>, string | number>>
 
@@ -44,6 +55,10 @@ export const settingVariables: Record<keyof Settings, string> = {
   pluginLimits: 'ORCHESTRY_PLUGIN_LIMITS',
   sandboxTier: 'ORCHESTRY_SANDBOX_TIER',
   sandboxFloor: 'ORCHESTRY_SANDBOX_FLOOR',
+  dockerHost: 'ORCHESTRY_DOCKER_HOST',
+  dockerCertDir: 'ORCHESTRY_DOCKER_CERT_DIR',
+  dockerReach: 'ORCHESTRY_DOCKER_REACH',
+  registries: 'ORCHESTRY_REGISTRIES',
 }
 
 const loopback = new Set(['127.0.0.1', 'localhost', '::1'])
@@ -79,6 +94,11 @@ export function readConfig(
     if (given === undefined || given === '') return {}
     return readLimitPolicy(String(given)) ?? refuse('pluginLimits', limitPolicyForm)
   }
+  const registries = (): Registries => {
+    const given = value('registries')
+    if (given === undefined || given === '') return {}
+    return readRegistries(String(given)) ?? refuse('registries', registriesForm)
+  }
   const host = String(value('host') ?? '127.0.0.1')
   if (!loopback.has(host))
     refuse('host', 'a loopback address (127.0.0.1, ::1): without authentication nothing else is served')
@@ -95,6 +115,25 @@ export function readConfig(
     pluginLimits: policy(),
     sandboxTier: oneOf('sandboxTier', 'best', sandboxTiers),
     sandboxFloor: whole('sandboxFloor', 1, 0, 3) as Config['sandboxFloor'],
+    ...dockerSettings(value, env, refuse),
+    dockerReach: oneOf('dockerReach', 'auto', dockerReaches),
+    registries: registries(),
     builtinDirs,
   }
+}
+
+/** What is set for the `docker` command holds here too; of that, what cannot be used is not our setting to refuse. */
+function dockerSettings(
+  value: (key: keyof Settings) => string | number | undefined,
+  env: NodeJS.ProcessEnv,
+  refuse: (key: keyof Settings, wanted: string) => never,
+): Pick<Config, 'dockerHost' | 'dockerCertDir'> {
+  const own = value('dockerHost')
+  if (own !== undefined && own !== '' && !/^(unix:\/\/\/|\/|(tcp|https?):\/\/[^/])/.test(String(own)))
+    refuse('dockerHost', 'unix:///path or tcp://host:port')
+  const dockerHost = String(own || env.DOCKER_HOST || 'unix:///var/run/docker.sock')
+  const ofCommand = env.DOCKER_TLS_VERIFY ? env.DOCKER_CERT_PATH || join(env.HOME || homedir(), '.docker') : undefined
+  const certDir = value('dockerCertDir') || ofCommand
+  const isTls = certDir !== undefined && certDir !== '' && dockerHost.startsWith('tcp:')
+  return { dockerHost, ...(isTls && { dockerCertDir: resolve(String(certDir)) }) }
 }

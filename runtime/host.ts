@@ -11,6 +11,9 @@ import type { Config } from './config.ts'
 import { createDashboard } from './dashboard/build.ts'
 import { openDataDir } from './data-dir.ts'
 import { createDataplane } from './dataplane/client.ts'
+import { createDockerDriver } from './drivers/docker.ts'
+import { createDockerListeners } from './drivers/docker-listeners.ts'
+import { createRegistryAuth } from './drivers/docker-registries.ts'
 import type { Driver, LogLine } from './drivers/driver.ts'
 import { createProcessDriver } from './drivers/process.ts'
 import { createEventDelivery } from './events/delivery.ts'
@@ -99,6 +102,18 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
     const processDriver = createProcessDriver({ dataDir: dataDir.path, ownerId: dataDir.ownerId, clock, log })
     drivers.set(processDriver.name, processDriver)
     undoing.add('the process driver', () => processDriver.close({ keep }))
+    const dockerDriver = createDockerDriver({
+      host: config.dockerHost,
+      ...(config.dockerCertDir !== undefined && { certDir: config.dockerCertDir }),
+      reach: config.dockerReach,
+      ownerId: dataDir.ownerId,
+      authOf: createRegistryAuth({ registries: config.registries, secretOf: secrets.value }),
+      clock,
+      log,
+    })
+    drivers.set(dockerDriver.name, dockerDriver)
+    undoing.add('the Docker driver', () => dockerDriver.close({ keep }))
+    const dockerListeners = createDockerListeners(config.dockerHost)
     const apps = await createApps({ store, clock, events, drivers: [...drivers.keys()] })
 
     const dataplane = createDataplane({
@@ -137,8 +152,9 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       ownListeners: () => [
         { host: config.host, port: server?.port ?? config.port },
         { host: config.proxyHost, port: dataplane.address()?.port ?? config.proxyPort },
+        ...dockerListeners.addresses(),
       ],
-      ownDirectories: [dataDir.path, ...config.builtinDirs],
+      ownDirectories: [dataDir.path, ...config.builtinDirs, ...dockerListeners.sockets],
       coreEventTypes: eventTypes,
       coreMetrics,
     })

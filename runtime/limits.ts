@@ -106,6 +106,9 @@ export const limits = {
   /** Replicas being started at once: by one app, and by all. */
   startsInFlightPerApp: 8,
   startsInFlight: 64,
+  /** Images pulled at once, and versions of apps of which it is known what image they run. */
+  imagePullsAtOnce: 3,
+  imageVersionsKnown: 10_000,
   /** Least time a new replica is given to become healthy. */
   startupMs: 60_000,
   apiBodyBytes: 1024 * 1024,

@@ -300,6 +300,10 @@ export const Settings = Type.Object({
   pluginLimits: Type.Record(text, whole),
   sandboxTier: Type.Enum(['best', '3', '2', '1', '0']),
   sandboxFloor: Tier,
+  dockerHost: text,
+  dockerCertDir: maybe(text),
+  dockerReach: Type.Enum(['auto', 'address', 'port']),
+  registries: Type.Record(text, Type.Object({ username: text, secret: text, apps: maybe(Type.Array(text)) })),
   builtinDirs: Type.Array(text),
 })
 const Load = Type.Record(text, Type.Number())

@@ -12,7 +12,12 @@ export interface Instance {
   readonly startedAtMs: number
   readonly pid?: number
   readonly isRunning: boolean
-  readonly exit?: { readonly code: number | null; readonly signal: string | null }
+  readonly exit?: {
+    readonly code: number | null
+    readonly signal: string | null
+    /** The kernel ended it because it used more memory than its limit. */
+    readonly isOutOfMemory?: true
+  }
 }
 
 export interface StartRequest {

@@ -31,6 +31,8 @@ export interface AdoptionParts {
   exited(loop: Loop, instance: Instance): void
   /** The driver can be worked with again. */
   listed(driver: Driver): void
+  /** Whether anything depends on it: who has no app for containers need not hear that there is no engine. */
+  isUsed(driver: string): boolean
 }
 
 export function createAdoption(parts: AdoptionParts): Adoption {
@@ -90,7 +92,8 @@ export function createAdoption(parts: AdoptionParts): Adoption {
         driver.name,
         `Driver ${driver.name} cannot list its replicas: ${messageOf(thrown)} Until it can, its apps stay as they are.`,
       )
-      log.warn({ err: thrown, driver: driver.name }, 'a driver cannot list its replicas, trying again')
+      if (parts.isUsed(driver.name))
+        log.warn({ err: thrown, driver: driver.name }, 'a driver cannot list its replicas, trying again')
       retries.get(driver.name)?.()
       const delayMs = Math.min(longestRetryMs, firstRetryMs * 2 ** (refused - 1))
       retries.set(

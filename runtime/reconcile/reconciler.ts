@@ -26,6 +26,7 @@ const resyncMs = 10_000
 /** How long adopted replicas may wait for their first probe before they count as serving. */
 const holdMs = 1_500
 const passAgainMs = 1_000
+const unneededMs = 250
 /** How long steps under way may take to end when we do. */
 const lastStepsMs = 10_000
 const memoryKey = 'reconcile'
@@ -67,6 +68,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     adopted,
     exited,
     listed: markAllDirty,
+    isUsed: isDriverUsed,
   })
   const apply = createApply({
     drivers,
@@ -95,6 +97,20 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     status: statusOfLoop,
     remember,
   })
+
+  function isDriverUsed(driver: string): boolean {
+    const isIts = (loop: Loop) => [...loop.replicas.values()].some((replica) => replica.driver === driver)
+    return apps.list().some(({ app }) => app.driver === driver) || [...loops.values()].some(isIts)
+  }
+
+  /** Nobody waits long for a driver that no app needs: there may be nothing behind it. */
+  async function firstListing(driver: Driver): Promise<void> {
+    const listed = adoption.sync(driver)
+    if (isDriverUsed(driver.name)) return listed
+    const waited = new AbortController()
+    await Promise.race([listed, clock.sleep(unneededMs, waited.signal)])
+    waited.abort()
+  }
 
   function tellInstancesChanged(app: string): void {
     for (const listener of listeners) listener(app)
@@ -276,7 +292,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
           markAllDirty()
         }),
       )
-      await Promise.all([...drivers.values()].map((driver) => adoption.sync(driver)))
+      await Promise.all([...drivers.values()].map(firstListing))
       // Apps that were deleted, and then we were killed before the load balancer knew.
       for (const app of stored.keys()) loopFor(app)
       markAllDirty()

@@ -15,8 +15,8 @@ export interface DriverHarness {
   /** Starts something that cannot be started. */
   startBroken(driver: Driver, request: StartRequest): Promise<Instance>
   /** Makes a running replica end by itself. */
-  crash(instance: Instance): void
-  isThere(instance: Instance): boolean
+  crash(instance: Instance): void | Promise<void>
+  isThere(instance: Instance): boolean | Promise<boolean>
   /** Removes everything, also replicas that a failed test left. */
   dispose(): Promise<void>
 }
@@ -71,10 +71,10 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       assert.deepEqual(await open().list(), [])
     })
 
-    it('gives replicas that start at once different ports', async () => {
+    it('gives replicas that start at once different addresses', async () => {
       const driver = open()
       const started = await Promise.all(['a', 'b', 'c', 'd'].map((id) => driver.start(request(id))))
-      assert.equal(new Set(started.map(({ port }) => port)).size, 4)
+      assert.equal(new Set(started.map(({ host, port }) => `${host}:${port}`)).size, 4)
       assert.deepEqual(await idsOf(driver), ['a', 'b', 'c', 'd'])
     })
 
@@ -83,7 +83,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const first = await driver.start(request('shop-1'))
       await assert.rejects(driver.start(request('shop-1')), { code: 'ORC_DRIVER_START_FAILED' })
       assert.deepEqual(await driver.list(), [first])
-      assert.ok(harness.isThere(first))
+      assert.ok(await harness.isThere(first))
     })
 
     it('leaves nothing behind when a start fails, and starts the same id afterwards', async () => {
@@ -100,7 +100,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const driver = open()
       const { events } = listen(driver)
       const instance = await driver.start(request('shop-1'))
-      harness.crash(instance)
+      await harness.crash(instance)
       const event = await waitFor(() => events[0])
       assert.ok(event.type === 'exited')
       assert.equal(event.instance.id, 'shop-1')
@@ -117,7 +117,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const stayed = listen(driver)
       left.unwatch()
       left.unwatch()
-      harness.crash(await driver.start(request('shop-1')))
+      await harness.crash(await driver.start(request('shop-1')))
       await waitFor(() => stayed.events.length === 1)
       assert.deepEqual(left.events, [])
     })
@@ -130,7 +130,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const startedAt = performance.now()
       await driver.stop('shop-1', { graceSeconds: 20 })
       assert.ok(performance.now() - startedAt < 5_000)
-      assert.equal(harness.isThere(instance), false)
+      assert.equal(await harness.isThere(instance), false)
       assert.deepEqual(await driver.list(), [])
       assert.deepEqual(events, [])
     })
@@ -141,11 +141,11 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const startedAt = performance.now()
       const stopping = driver.stop('shop-1', { graceSeconds: 0.4 })
       await waitFor(() => performance.now() - startedAt > 250)
-      assert.ok(harness.isThere(instance))
+      assert.ok(await harness.isThere(instance))
       await stopping
       const tookMs = performance.now() - startedAt
       assert.ok(tookMs >= 390 && tookMs < 3_000, `took ${tookMs} ms`)
-      assert.equal(harness.isThere(instance), false)
+      assert.equal(await harness.isThere(instance), false)
     })
 
     it('lets a second stop shorten the grace time of the first', async () => {
@@ -156,7 +156,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       await driver.stop('shop-1', { graceSeconds: 0 })
       await first
       assert.ok(performance.now() - startedAt < 5_000)
-      assert.equal(harness.isThere(instance), false)
+      assert.equal(await harness.isThere(instance), false)
     })
 
     it('takes a stop of what is stopped, ended or unknown for done', async () => {
@@ -166,7 +166,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       await driver.stop('shop-1', { graceSeconds: 1 })
       await driver.stop('never-there', { graceSeconds: 1 })
       const { events } = listen(driver)
-      harness.crash(await driver.start(request('shop-2')))
+      await harness.crash(await driver.start(request('shop-2')))
       await waitFor(() => events.length === 1)
       await driver.stop('shop-2', { graceSeconds: 1 })
     })
@@ -176,11 +176,11 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const instance = await first.start(request('shop-1'))
       await first.close({ keep: true })
       await first.close({ keep: true })
-      assert.ok(harness.isThere(instance))
+      assert.ok(await harness.isThere(instance))
       const second = open()
       const { events } = listen(second)
       assert.deepEqual(await second.list(), [instance])
-      harness.crash(instance)
+      await harness.crash(instance)
       const event = await waitFor(() => events[0])
       assert.ok(event.type === 'exited')
       assert.equal(event.instance.id, 'shop-1')
@@ -194,7 +194,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const second = open()
       await second.list()
       await second.stop('shop-1', { graceSeconds: 1 })
-      assert.equal(harness.isThere(instance), false)
+      assert.equal(await harness.isThere(instance), false)
       assert.deepEqual(await second.list(), [])
     })
 
@@ -202,8 +202,8 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const first = open()
       const instance = await first.start(request('shop-1'))
       await first.close({ keep: true })
-      harness.crash(instance)
-      await waitFor(() => !harness.isThere(instance))
+      await harness.crash(instance)
+      await waitFor(async () => !(await harness.isThere(instance)))
       const second = open()
       const [dead, ...others] = await second.list()
       assert.equal(dead?.id, 'shop-1')
@@ -216,7 +216,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const driver = open()
       const started = await Promise.all(['a', 'b'].map((id) => driver.start(request(id))))
       await driver.close({ keep: false })
-      assert.deepEqual(started.map(harness.isThere), [false, false])
+      assert.deepEqual(await Promise.all(started.map(async (one) => harness.isThere(one))), [false, false])
       await assert.rejects(driver.start(request('c')), { code: 'ORC_DRIVER_UNAVAILABLE' })
       assert.deepEqual(await open().list(), [])
     })
@@ -233,7 +233,10 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
         const found = await driver.logs('shop-1', { lines: 10 })
         return found.length > 0 && found
       })
-      assert.deepEqual(lines, [{ instance: 'shop-1', stream: 'stdout', line: 'hello' }])
+      const atMs = lines[0]?.atMs
+      if (atMs !== undefined) assert.ok(Math.abs(atMs - Date.now()) < 60_000)
+      const hello = { instance: 'shop-1', stream: 'stdout', line: 'hello' }
+      assert.deepEqual(lines, [atMs === undefined ? hello : { ...hello, atMs }])
       await driver.stop('shop-1', { graceSeconds: 1 })
       assert.deepEqual(await driver.logs('shop-1', { lines: 10 }), lines)
       assert.deepEqual(await driver.logs('shop-1', { lines: 0 }), [])

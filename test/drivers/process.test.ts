@@ -24,7 +24,9 @@ driverConformance('process', async () => {
       return instance
     },
     startBroken: (driver, asked) => driver.start({ ...asked, command: ['no-such-program'] }),
-    crash: ({ pid = 0 }) => process.kill(pid, 'SIGKILL'),
+    crash: ({ pid = 0 }) => {
+      process.kill(pid, 'SIGKILL')
+    },
     isThere,
     dispose: machine.dispose,
   }

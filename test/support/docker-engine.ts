@@ -40,7 +40,7 @@ export interface DockerEngine {
  * @param options.args further flags of dockerd
  */
 export async function startDockerEngine(
-  test: { after(run: () => Promise<void>): void },
+  test: { after(run: () => Promise<void>): unknown },
   options: { liveRestore?: boolean; args?: readonly string[] } = {},
 ): Promise<DockerEngine> {
   const dir = await tempDir()

@@ -1,0 +1,55 @@
+/** The output of replicas: of those that are there from the engine, of those that have ended the last of it from memory. */
+import { limits } from '../limits.ts'
+import type { DockerApi } from './docker-api.ts'
+import { collectLines, readFrames } from './docker-logs.ts'
+import type { LogLine } from './driver.ts'
+
+const mostLines = 10_000
+/** Of one that has ended. */
+const keptLines = 500
+const keptBytes = 64 * 1024
+const keptPerApp = 5
+const keptInAll = 200
+
+export interface Output {
+  read(containerId: string, id: string, lines: number): Promise<LogLine[] | undefined>
+  /** Takes the last lines before the container is removed. */
+  keep(containerId: string, of: { id: string; app: string }): Promise<void>
+  kept(id: string, lines: number): LogLine[] | undefined
+}
+
+export function createOutput(api: DockerApi): Output {
+  /** Oldest first. */
+  let ended: { id: string; app: string; lines: readonly LogLine[] }[] = []
+
+  const fetch = async (containerId: string, id: string, most: { lines: number; bytes: number }) => {
+    if (most.lines === 0) return []
+    const query = { stdout: true, stderr: true, timestamps: true, tail: most.lines }
+    const stream = await api.logs(containerId, query)
+    if (!stream) return undefined
+    try {
+      return await collectLines(readFrames(stream), id, most)
+    } finally {
+      stream.destroy()
+    }
+  }
+
+  return {
+    read: (containerId, id, lines) =>
+      fetch(containerId, id, {
+        lines: Math.min(Math.max(0, Math.trunc(lines)), mostLines),
+        bytes: limits.instanceLogBytes,
+      }),
+    keep: async (containerId, { id, app }) => {
+      const lines = (await fetch(containerId, id, { lines: keptLines, bytes: keptBytes })) ?? []
+      ended = ended.filter((one) => one.id !== id)
+      const ofApp = ended.filter((one) => one.app === app)
+      const extra = ofApp.length >= keptPerApp ? ofApp[0] : ended.length >= keptInAll ? ended[0] : undefined
+      ended = [...ended.filter((one) => one !== extra), { id, app, lines }]
+    },
+    kept: (id, lines) => {
+      const found = ended.find((one) => one.id === id)
+      return found && (lines > 0 ? found.lines.slice(-lines) : [])
+    },
+  }
+}
