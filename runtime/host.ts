@@ -4,8 +4,10 @@ import { createApi } from './api/app.ts'
 import { type ApiServer, listen } from './api/server.ts'
 import { createApps } from './apps/registry.ts'
 import { createBalancing } from './balancing/publish.ts'
+import { createDaemons } from './capabilities/daemons.ts'
 import { createPluginLogs } from './capabilities/log.ts'
 import { createOfferedCapabilities } from './capabilities/offered.ts'
+import { createOwnDirs } from './capabilities/own-dir.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { createDashboard } from './dashboard/build.ts'
@@ -135,6 +137,10 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       log,
     })
     undoing.add('the sandbox', () => sandbox.close())
+    const ownDirs = createOwnDirs(dataDir.path)
+    const daemons = createDaemons({ dataDir: dataDir.path, ownDirs, clock, log })
+    undoing.add('servers of plugins', () => daemons.close({ keep }))
+    await daemons.adopt()
     const pluginLogs = createPluginLogs({ log, clock, redaction: secrets })
     const capabilities = createOfferedCapabilities({
       clock,
@@ -144,6 +150,8 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       secrets,
       dataplane,
       log: pluginLogs.capability,
+      ownDirs,
+      daemons,
       appViews: () => apps.list().map((record) => appView(record, reconciler.status(record.app.name).serving)),
       hasApp: (name) => apps.get(name) !== undefined,
       scale: async (app, replicas, reason) => {

@@ -123,6 +123,8 @@ export const limits = {
   proxyConnectionsPerEndpoint: 4_096,
   /** The proxy's log file is emptied when it is larger. */
   proxyLogBytes: 4 * 1024 * 1024,
+  /** What a server of a plugin wrote to its outputs is emptied when it is larger. */
+  daemonLogBytes: 1024 * 1024,
   eventsKept: 100_000,
   decisionsKept: 100_000,
   /** Events that a handler failed on again and again, per handler. */

@@ -26,6 +26,10 @@ const auth = Type.Object(
   },
   strict,
 )
+/** The directory that Orchestry makes for one instance: it stands in grants as it is, because only the host knows its path. */
+export const instanceDir = '${instance.dir}'
+const daemonSignals = ['HUP', 'USR1', 'USR2', 'WINCH', 'QUIT', 'TERM', 'INT'] as const
+const stopSignals = ['TERM', 'QUIT', 'INT'] as const
 const cryptoOps = ['hash', 'hmac', 'randomBytes', 'randomUuid'] as const
 
 /** The grammar of each kind of capability, by kind. Values may hold `${config.x}`; what it resolves to is what is granted. */
@@ -86,7 +90,7 @@ export const capabilitySchemas = {
       Type.Object(
         {
           name,
-          /** An absolute path of a directory. */
+          /** An absolute path of a directory; `${instance.dir}` is one that Orchestry makes for this instance alone. */
           path: Type.String({ minLength: 1, maxLength: 1024 }),
           read: Type.Optional(texts()),
           write: Type.Optional(texts()),
@@ -113,6 +117,24 @@ export const capabilitySchemas = {
           args: Type.Optional(Type.Array(Type.String({ maxLength: 256 }), { maxItems: 64 })),
           timeoutMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 60_000 })),
           maxOutputKb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+          /** Where it runs, instead of an empty directory that is gone afterwards. */
+          workingDir: Type.Optional(Type.Literal(instanceDir)),
+          /**
+           * It is a server that stays: started once, in the foreground, and kept running by the host, whatever becomes of the
+           * sandbox, until the plugin stops it or is disabled or removed, or Orchestry ends with all it runs.
+           */
+          daemon: Type.Optional(
+            Type.Object(
+              {
+                /** What the plugin may send to it. */
+                signals: Type.Optional(Type.Array(Type.Enum([...daemonSignals]), { maxItems: 8 })),
+                /** Asks it to end; it is killed `stopMs` later. Default `TERM`, 5000. */
+                stopSignal: Type.Optional(Type.Enum([...stopSignals])),
+                stopMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 60_000 })),
+              },
+              strict,
+            ),
+          ),
         },
         strict,
       ),
@@ -263,6 +285,29 @@ export type ExecResult = {
 export interface ExecCapability {
   /** Runs a granted command; `values` fill the holes of its arguments. */
   run(command: string, values?: Record<string, string | number>): Promise<ExecResult>
+  /** Sees to it that a command with `daemon` runs with these values; one that does already goes on undisturbed. */
+  start(command: string, values?: Record<string, string | number>): Promise<DaemonStatus>
+  /** Asks it to end, kills it when it does not, and resolves when it is gone. */
+  stop(command: string): Promise<void>
+  /** One of the granted signals, to its first process. */
+  signal(command: string, signal: string): Promise<void>
+  status(command: string): Promise<DaemonStatus>
+}
+/** A server as the host keeps it: one that ended by itself is started again, later and later. */
+export type DaemonStatus = {
+  isRunning: boolean
+  pid?: number
+  startedAtMs?: number
+  /** How many processes it consists of. */
+  processes: number
+  /** Since it was started on purpose. */
+  restarts: number
+  /** How it ended last. */
+  exit?: { code: number | null; signal: string | null; atMs: number }
+  /** Why it could not be started. */
+  problem?: string
+  /** The end of what it wrote to both outputs since it was started last. */
+  output: string
 }
 export interface SecretsCapability {
   /** Only with `mode: 'reveal'`. */
@@ -310,6 +355,8 @@ export interface TimersCapability {
   every(everyMs: number, run: () => void | Promise<void>): Promise<string>
   after(delayMs: number, run: () => void | Promise<void>): Promise<string>
   cancel(id: string): Promise<void>
+  /** Resolves after `ms`, at the latest when the hook call is about to end. Waits inside the call; no timer is made. */
+  sleep(ms: number): Promise<void>
 }
 export interface EventsCapability {
   emit(type: string, data: Record<string, unknown>, app?: string): Promise<void>

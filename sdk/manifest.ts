@@ -28,6 +28,8 @@ export const Manifest = Type.Object(
     entry: Type.String({ pattern: '^(?!/)(?!.*\\.\\.)[A-Za-z0-9._/-]+\\.(ts|js|mjs)$', maxLength: 256 }),
     capabilities: Type.Optional(Type.Array(Type.Union(Object.values(capabilitySchemas)), { maxItems: 32 })),
     limits: Type.Optional(Limits),
+    /** It needs something of the machine, so it never answers for apps that do not name it until the operator says so. */
+    optIn: Type.Optional(Type.Boolean()),
   },
   strict,
 )

@@ -26,6 +26,9 @@ export function createSteppedClock(startMs: number): SteppedClock {
     every: (everyMs, run) => add(everyMs, run, everyMs),
     after: (delayMs, run) => add(delayMs, run),
     cancel: (id) => void timers.delete(id),
+    sleep: (ms) => {
+      nowMs += ms
+    },
     async advance(ms) {
       const untilMs = nowMs + ms
       for (let runs = 0; runs < mostRuns; runs += 1) {

@@ -69,6 +69,8 @@ export interface TestClock {
   every(everyMs: number, run: () => unknown): string
   after(delayMs: number, run: () => unknown): string
   cancel(id: string): void
+  /** Takes no time but on the clock. */
+  sleep(ms: number): void
 }
 
 const copy = <T>(value: T): T => (value === undefined ? value : (JSON.parse(JSON.stringify(value)) as T))
@@ -116,6 +118,7 @@ function bindingsOf(grants: Grants, clock: TestClock, recorded: Recorded): Parti
         every: async (everyMs: number, run: () => unknown) => clock.every(everyMs, run),
         after: async (delayMs: number, run: () => unknown) => clock.after(delayMs, run),
         cancel: async (id: string) => clock.cancel(id),
+        sleep: async (ms: number) => clock.sleep(ms),
       },
     }),
     ...(grants.events && { events: eventsOf(grants.events, recorded) }),

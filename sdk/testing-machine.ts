@@ -1,5 +1,5 @@
 /** Files and programs in a test: files that lie in memory, and commands that answer what the test wrote down. */
-import type { ExecCapability, ExecResult, FilesCapability } from './capabilities.ts'
+import type { DaemonStatus, ExecCapability, ExecResult, FilesCapability } from './capabilities.ts'
 import { coded } from './testing-coded.ts'
 
 /** Texts by path, by root. A root that is not there was not granted; of those that are, everything may be read and written. */
@@ -7,7 +7,7 @@ export type FilesFixtures = Readonly<Record<string, Readonly<Record<string, stri
 
 /** What is left out is a code 0 without output. An `Error` is a refusal or failure of the host, by its own `code`. */
 export type ExecFixture = Partial<ExecResult> | Error
-/** Results by name of the command, or by a function. A command that is not there is refused. */
+/** Results by name of the command, or by a function. A command that is not there is refused, also one that is to stay. */
 export type ExecFixtures =
   | Readonly<Record<string, ExecFixture>>
   | ((
@@ -81,19 +81,44 @@ export function filesOf(fixtures: FilesFixtures, files: Map<string, string>, now
 }
 
 export function execOf(fixtures: ExecFixtures, commands: RanCommand[]): ExecCapability {
+  /** Servers that were started: they run until they are stopped, and nothing ever ends them otherwise. */
+  const running = new Map<string, number>()
+  const resultOf = async (command: string, values: Readonly<Record<string, string | number>>) => {
+    const found =
+      typeof fixtures === 'function'
+        ? await fixtures(command, values)
+        : Object.hasOwn(fixtures, command)
+          ? fixtures[command]
+          : undefined
+    if (found === undefined)
+      throw coded('ORC_CAPABILITY_DENIED', `ctx.exec: the test has no result for "${command}" (grants.exec)`)
+    if (found instanceof Error) throw 'code' in found ? found : coded('ORC_CAPABILITY_FAILED', found.message)
+    return found
+  }
+  const statusOf = (command: string): DaemonStatus => {
+    const pid = running.get(command)
+    return { isRunning: pid !== undefined, processes: pid ? 1 : 0, restarts: 0, output: '', ...(pid ? { pid } : {}) }
+  }
   return {
     async run(command, values = {}) {
       commands.push({ command, values: { ...values } })
-      const found =
-        typeof fixtures === 'function'
-          ? await fixtures(command, values)
-          : Object.hasOwn(fixtures, command)
-            ? fixtures[command]
-            : undefined
-      if (found === undefined)
-        throw coded('ORC_CAPABILITY_DENIED', `ctx.exec: the test has no result for "${command}" (grants.exec)`)
-      if (found instanceof Error) throw 'code' in found ? found : coded('ORC_CAPABILITY_FAILED', found.message)
+      const found = await resultOf(command, values)
       return { code: 0, signal: null, stdout: '', stderr: '', isCut: false, durationMs: 1, ...found }
     },
+    async start(command, values = {}) {
+      commands.push({ command: `start ${command}`, values: { ...values } })
+      await resultOf(command, values)
+      running.set(command, running.get(command) ?? 1_000 + running.size)
+      return statusOf(command)
+    },
+    async stop(command) {
+      commands.push({ command: `stop ${command}`, values: {} })
+      running.delete(command)
+    },
+    async signal(command, signal) {
+      commands.push({ command: `signal ${command} ${signal}`, values: {} })
+      if (!running.has(command)) throw coded('ORC_CAPABILITY_FAILED', `ctx.exec: ${command} does not run`)
+    },
+    status: async (command) => statusOf(command),
   }
 }

@@ -53,12 +53,21 @@ export interface Capability<K extends CapabilityKind = CapabilityKind> {
   narrow?(grant: GrantOf<K>, targets: readonly string[]): GrantOf<K> | undefined
   /** Made once per grant and plugin instance. */
   use(grant: GrantOf<K>, caller: Caller): CapabilityUse
+  /** Whatever goes on in the name of an instance without such a grant ends. Gets only grants of its own kind. */
+  retain?(instances: readonly GrantedInstance[]): Promise<void>
   /** The plugin was removed: whatever is kept in its name goes. */
   forget?(plugin: string): Promise<void> | void
 }
 
 /** A capability of whatever kind: each one only ever gets grants of its own kind, which the table sees to. */
 export type AnyCapability = { [K in CapabilityKind]: Capability<K> }[CapabilityKind]
+
+/** An instance of an enabled plugin, and all that it was granted. */
+export interface GrantedInstance {
+  readonly plugin: string
+  readonly instance: string
+  readonly grants: readonly CapabilityRecord[]
+}
 
 /** How often a binding was used, for `plugin show` and for narrowing grants. */
 export interface CapabilityUsage {
@@ -119,6 +128,8 @@ export interface CapabilityTable {
   /** See `Capability.narrow`; the grant itself where it cannot be narrower. */
   narrow(grant: CapabilityRecord, targets: readonly string[]): CapabilityRecord
   bind(grants: readonly CapabilityRecord[], caller: Caller, onViolation?: (violation: Violation) => void): Bound
+  /** Ends what instances left running that they are not granted any more, by all the instances there are and their grants. */
+  retain(instances: readonly GrantedInstance[]): Promise<void>
   /** Deletes what any capability keeps of a plugin that was removed. */
   forget(plugin: string): Promise<void>
 }

@@ -1,12 +1,13 @@
 /** What a command is run with: the fewest rights this machine lets us take, and the least it can be given. */
 import { spawn } from 'node:child_process'
-import type { FileHandle } from 'node:fs/promises'
+import { type FileHandle, readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 
 /** All that a command finds in its environment. */
 export const commandEnv = { PATH: '/usr/bin:/bin', LANG: 'C', TZ: 'UTC' } as const
 const fileBytes = 64 * 1024 * 1024
 const openFiles = 256
+const daemonFiles = 65_536
 /** The user and group `nobody`, under which a command runs when Orchestry itself runs as root. */
 const nobody = 65_534
 /** Where the command finds its own program, already open. */
@@ -34,6 +35,34 @@ export function launchOf(path: string, realPath: string, args: readonly string[]
   const [file, ...before] = wrapper
   if (file === undefined) return { file: program, args, argv0: path }
   return { file, args: [...before, program, ...args] }
+}
+
+/** The words before a server that stays: nothing bounds its time, and more connections than files of a command are open. */
+export function createDaemonWrapper(): () => Promise<readonly string[]> {
+  let words: Promise<readonly string[]> | undefined
+  const choose = async () => {
+    const files = Math.min(daemonFiles, await mostFiles())
+    for (const isIgnoring of [true, false]) {
+      const tried = daemonWords(files, isIgnoring)
+      if (await canRun(tried)) return tried
+    }
+    return []
+  }
+  return () => (words ??= choose())
+}
+
+/** A log that reaches the bound of its size is to end there, and not the server that writes it. */
+const daemonWords = (files: number, isIgnoringFullFiles: boolean) => [
+  ...['/usr/bin/prlimit', '--core=0', `--fsize=${fileBytes}`, `--nofile=${files}`],
+  ...(isIgnoringFullFiles ? ['/usr/bin/env', '--ignore-signal=XFSZ'] : []),
+  ...['/usr/bin/setpriv', '--no-new-privs', '--'],
+]
+
+/** What this process may open at most; what it starts can be given no more. */
+async function mostFiles(): Promise<number> {
+  const text = await readFile('/proc/self/limits', 'latin1').catch(() => '')
+  const most = /^Max open files\s+\S+\s+(\S+)/m.exec(text)?.[1]
+  return most === 'unlimited' ? daemonFiles : Number(most ?? openFiles)
 }
 
 /** As `spawn` wants it: nothing to read from, two pipes, and the program as the descriptor that `launchOf` names. */

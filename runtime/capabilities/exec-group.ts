@@ -21,7 +21,7 @@ type Search = 'all' | 'newer'
  * processes of the command's session, and whoever stands in its scratch directory. What cut all three ties is not found; its
  * bound on processor time ends it.
  */
-export async function killFamily(leader: number, isLeaderAlive: boolean, scratch: string, search: Search) {
+export async function killFamily(leader: number, isLeaderAlive: boolean, scratch: string | undefined, search: Search) {
   // Looked for first: who has lost the leader can no longer be traced back to it.
   let found = await familyOf(leader, isLeaderAlive, scratch, search)
   if (isLeaderAlive) killGroup(leader)
@@ -31,7 +31,12 @@ export async function killFamily(leader: number, isLeaderAlive: boolean, scratch
   }
 }
 
-async function familyOf(leader: number, isLeaderAlive: boolean, scratch: string, search: Search): Promise<number[]> {
+async function familyOf(
+  leader: number,
+  isLeaderAlive: boolean,
+  scratch: string | undefined,
+  search: Search,
+): Promise<number[]> {
   const entries = (await readdir('/proc').catch(() => [])).filter(
     (entry) => /^\d+$/.test(entry) && (search === 'all' || Number(entry) > leader),
   )
@@ -43,7 +48,7 @@ async function familyOf(leader: number, isLeaderAlive: boolean, scratch: string,
       ])
       // Behind the name, which may hold anything: state, parent, group, session.
       const [state, parent, , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      const isIts = Number(session) === leader || isWithin(cwd, scratch)
+      const isIts = Number(session) === leader || (scratch !== undefined && isWithin(cwd, scratch))
       return { pid: Number(entry), parent: Number(parent), isIts, isGone: state === 'Z' || stat === '' }
     }),
   )

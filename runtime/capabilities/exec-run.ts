@@ -24,11 +24,20 @@ export interface RunningCommand {
 const lingerMs = 100
 
 export function startCommand(
-  command: { readonly name: string; readonly launch: Launch; readonly program: FileHandle; readonly scratch: string },
+  command: {
+    readonly name: string
+    readonly launch: Launch
+    readonly program: FileHandle
+    /** Where it runs. */
+    readonly scratch: string
+    readonly isShared: boolean
+  },
   bounds: RunBounds,
   clock: Clock,
 ): RunningCommand {
-  const { name, launch, program, scratch } = command
+  const { name, launch, program, scratch, isShared } = command
+  // Whoever stands in a directory that is its own alone belongs to it.
+  const own = isShared ? undefined : scratch
   const startedAtMs = clock.monotonic()
   const child = spawn(launch.file, launch.args, {
     cwd: scratch,
@@ -50,7 +59,7 @@ export function startCommand(
   function end(): void {
     const { pid } = child
     if (pid === undefined) return
-    ending ??= killFamily(pid, exit === undefined, scratch, 'all').then(() => {
+    ending ??= killFamily(pid, exit === undefined, own, 'all').then(() => {
       // Whoever still holds the pipes was out of reach; it shall not hold us as well.
       clock.after(lingerMs, finish)
     })
@@ -84,7 +93,7 @@ export function startCommand(
       const done = await outcome.promise
       stopLinger()
       // Also what let go of the outputs and stayed.
-      if (child.pid !== undefined) await (ending ?? killFamily(child.pid, false, scratch, 'newer'))
+      if (child.pid !== undefined) await (ending ?? killFamily(child.pid, false, own, 'newer'))
       if (wasNotStarted(done.code, done.stderr)) throw notStarted(name, 'it could not be executed')
       if (!isLate) return done
       const why = `${name} had not ended after ${Math.round(bounds.timeoutMs)} ms and was killed, with all that it had started`

@@ -8,6 +8,8 @@ import { commandEnv, commandOwner, commandUser } from './exec-confine.ts'
 export interface Scratch {
   readonly path: string
   remove(): Promise<void>
+  /** Others work there too: who is found in it need not be of this command. */
+  readonly isShared?: boolean
 }
 
 const removeMs = 5_000

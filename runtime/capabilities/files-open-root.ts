@@ -20,7 +20,14 @@ interface Held {
   isOver: boolean
 }
 
-export function createRootKeeper(rule: RootRule, reserved: readonly string[]): RootKeeper {
+/** `ownDir` makes the directory of the instance, for the root that is that one. */
+export function createRootKeeper(
+  rule: RootRule,
+  reserved: readonly string[],
+  ownDir: () => Promise<string>,
+): RootKeeper {
+  const openIt = async () =>
+    rule.isOwn ? await openRoot({ ...rule, path: await ownDir() }, []) : await openRoot(rule, reserved)
   let opening: Promise<Held> | undefined
 
   /** The number of a closed descriptor may be another's at once, so it is closed only after the last user. */
@@ -34,7 +41,7 @@ export function createRootKeeper(rule: RootRule, reserved: readonly string[]): R
 
   async function take(): Promise<Held> {
     for (let attempt = 0; ; attempt += 1) {
-      opening ??= openRoot(rule, reserved)
+      opening ??= openIt()
       const mine = opening
       const held = await mine.catch((error: unknown) => {
         if (opening === mine) opening = undefined

@@ -1,4 +1,5 @@
 /** A grant of files made ready to be asked, and what is wrong with it. */
+import { instanceDir } from '@orchestry/sdk'
 import { OrchestryError } from '../errors.ts'
 import type { GrantOf } from './capability.ts'
 import { type Glob, matchesGlob, mayHold, readGlob } from './files-glob.ts'
@@ -13,6 +14,8 @@ export interface RootRule {
   readonly path: string
   readonly read: readonly Glob[]
   readonly write: readonly Glob[]
+  /** It is the directory that was made for the instance, which is known only when it is used. */
+  readonly isOwn: boolean
 }
 
 export interface FilesRule {
@@ -47,7 +50,8 @@ export function readFilesRule(grant: GrantOf<'files'>, reserved: readonly string
   for (const { name, path, read = [], write = [] } of grant.roots) {
     if (roots.has(name)) problems.push(`two roots have the name "${name}"`)
     if (read.length + write.length === 0) problems.push(`the root "${name}" grants nothing; it needs read or write`)
-    const problem = rootProblem(path, reserved)
+    const isOwn = path === instanceDir
+    const problem = isOwn ? undefined : rootProblem(path, reserved)
     if (problem !== undefined) problems.push(`the root "${name}": ${problem}`)
     const globs = (patterns: readonly string[]) =>
       patterns.flatMap((pattern) => {
@@ -56,7 +60,7 @@ export function readFilesRule(grant: GrantOf<'files'>, reserved: readonly string
         problems.push(`the root "${name}": the pattern "${pattern}" ${glob}`)
         return []
       })
-    roots.set(name, { name, path, read: globs(read), write: globs(write) })
+    roots.set(name, { name, path, read: globs(read), write: globs(write), isOwn })
   }
   const isWritable = grant.roots.some(({ write }) => write !== undefined)
   if (isWritable && quotaKb * 1024 < blockBytes)

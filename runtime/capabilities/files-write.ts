@@ -3,18 +3,21 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
+import { commandOwner } from './exec-confine.ts'
 import { type FilesQuota, spaceOf, type Tally } from './files-quota.ts'
 import { isGranted, isTemporary, mayBeWithin, type Place, type RootRule, temporaryName } from './files-rule.ts'
 import { eachFile, failure, fileAt, inFd, inFolder, type OpenRoot } from './files-walk.ts'
 
 const mode = 0o600
+/** Where the plugin's commands work they may read what it wrote, as the group that they run as. */
+const sharedMode = 0o640
 /** A write takes no minute; what is older was left behind by a process that was killed. */
 const abandonedMs = 3_600_000
 
 export async function writeFile(root: OpenRoot, place: Place, data: Buffer, quota: FilesQuota): Promise<void> {
   await change(root, place, quota, (fd, name, before) => ({
     brings: { bytes: spaceOf(data.length) - (before?.bytes ?? 0), files: before === undefined ? 1 : 0 },
-    run: () => replace(fd, name, data, place.label),
+    run: () => replace(fd, name, data, place),
   }))
 }
 
@@ -50,12 +53,17 @@ async function change(
   })
 }
 
-async function replace(fd: number, name: string, data: Buffer, label: string): Promise<void> {
+async function replace(fd: number, name: string, data: Buffer, { label, rule }: Place): Promise<void> {
+  const group = rule.isOwn ? commandOwner() : undefined
   const temporary = inFd(fd, temporaryName(randomUUID()))
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   const handle = await open(temporary, flags, mode)
   try {
     try {
+      if (group !== undefined) {
+        await handle.chown(0, group)
+        await handle.chmod(sharedMode)
+      }
       await handle.writeFile(data)
       await handle.sync()
     } finally {

@@ -2,7 +2,7 @@
  * Lets a plugin read and write files beneath the directories of its record. Linux only: what keeps it inside them is the
  * way Linux opens files relative to a directory that is open (see files-walk).
  */
-import type { Encoding } from '@orchestry/sdk'
+import { type Encoding, instanceDir } from '@orchestry/sdk'
 import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { codeOf, OrchestryError } from '../errors.ts'
@@ -16,6 +16,7 @@ import { rootProblem } from './files-roots.ts'
 import { type FilesRule, findFile, findFolder, labelOf, type Place, readFilesRule } from './files-rule.ts'
 import type { OpenRoot } from './files-walk.ts'
 import { countFiles, removeFile, writeFile } from './files-write.ts'
+import type { OwnDirs } from './own-dir.ts'
 import { createInFlight } from './slots-in-flight.ts'
 
 const atOnce = 16
@@ -45,19 +46,23 @@ export function createFilesCapability(deps: {
   /** Paths of this Orchestry itself: its data directory, its configuration. No root meets them. */
   reserved: readonly string[]
   platform?: NodeJS.Platform
+  /** Without it no root is made for an instance. */
+  ownDirs?: OwnDirs
 }): Capability<'files'> {
-  const { clock, reserved, platform = process.platform } = deps
+  const { clock, reserved, platform = process.platform, ownDirs } = deps
   const unfit = platform === 'linux' ? [] : [`files can be granted on Linux only; this machine runs ${platform}`]
   return {
     kind: 'files',
     check(grant) {
       const problems = [...unfit]
-      readFilesRule(grant, reserved, problems)
+      const rule = readFilesRule(grant, reserved, problems)
+      if (ownDirs === undefined && [...rule.roots.values()].some(({ isOwn }) => isOwn))
+        problems.push('there is no directory for it to use')
       return problems
     },
     async pin(grant) {
       for (const { name: root, path } of grant.roots) {
-        const problem = unfit[0] ?? rootProblem(path, reserved)
+        const problem = unfit[0] ?? (path === instanceDir ? undefined : rootProblem(path, reserved))
         if (problem !== undefined) throw new OrchestryError('ORC_CAPABILITY_DENIED', `The root "${root}": ${problem}.`)
       }
       return grant
@@ -65,14 +70,25 @@ export function createFilesCapability(deps: {
     narrow: narrowFiles,
     use(grant, caller) {
       if (unfit[0] !== undefined) throw new OrchestryError('ORC_CAPABILITY_DENIED', unfit[0])
-      return useFiles(grant, caller, clock, reserved)
+      return useFiles(grant, caller, clock, reserved, ownDirs)
     },
+    forget: (plugin) => ownDirs?.forget(plugin),
   }
 }
 
-function useFiles(grant: GrantOf<'files'>, caller: Caller, clock: Clock, reserved: readonly string[]): CapabilityUse {
+function useFiles(
+  grant: GrantOf<'files'>,
+  caller: Caller,
+  clock: Clock,
+  reserved: readonly string[],
+  ownDirs: OwnDirs | undefined,
+): CapabilityUse {
+  const ownDir = async () => {
+    if (ownDirs !== undefined) return await ownDirs.ensure(caller.plugin, caller.instance)
+    throw new OrchestryError('ORC_CAPABILITY_DENIED', 'ctx.files: no directory is made for plugins here')
+  }
   const rule = readFilesRule(grant, reserved, [])
-  const keepers = new Map([...rule.roots].map(([root, own]) => [root, createRootKeeper(own, reserved)]))
+  const keepers = new Map([...rule.roots].map(([root, own]) => [root, createRootKeeper(own, reserved, ownDir)]))
   const inFlight = createInFlight(atOnce, waitingMost, 'ctx.files')
   const quota = createFilesQuota(rule, clock, () => countAll(rule, keepers, clock))
 

@@ -10,6 +10,7 @@ import { createAppsCapability } from './apps.ts'
 import type { Caller, Capability, CapabilityTable } from './capability.ts'
 import { clockCapability } from './clock.ts'
 import { createCryptoCapability } from './crypto.ts'
+import type { Daemons } from './daemon.ts'
 import { createEventsCapability } from './events.ts'
 import { createExecCapability } from './exec.ts'
 import { createFilesCapability } from './files.ts'
@@ -17,6 +18,7 @@ import { createGrpcCapability } from './grpc.ts'
 import { createKvCapability } from './kv.ts'
 import { createMetricsCapability } from './metrics.ts'
 import { createNetCapability } from './net.ts'
+import type { OwnDirs } from './own-dir.ts'
 import type { Listener } from './own-listeners.ts'
 import { createProxyCapability } from './proxy.ts'
 import { randomCapability } from './random.ts'
@@ -44,6 +46,8 @@ export interface OfferedDeps {
   readonly ownListeners: () => readonly Listener[]
   /** Directories of this Orchestry itself: no plugin reads, runs or connects to anything in them. */
   readonly ownDirectories: readonly string[]
+  readonly ownDirs: OwnDirs
+  readonly daemons: Daemons
   readonly coreEventTypes: readonly string[]
   readonly coreMetrics: readonly string[]
 }
@@ -51,7 +55,7 @@ export interface OfferedDeps {
 export function createOfferedCapabilities(deps: OfferedDeps): CapabilityTable {
   const { clock, store, events, metrics, secrets, ownListeners, ownDirectories } = deps
   const outside = { clock, ownListeners, secretOf: secrets.value }
-  const machine = { clock, reserved: ownDirectories }
+  const machine = { clock, reserved: ownDirectories, ownDirs: deps.ownDirs, daemons: deps.daemons }
   const list = [
     createNetCapability(outside),
     createTcpCapability(outside),

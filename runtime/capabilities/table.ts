@@ -44,6 +44,9 @@ export function createCapabilities(
     narrow: (grant, targets) =>
       targets.some(isInexact) ? grant : (require(grant.kind).narrow?.(grant, targets) ?? grant),
     bind: (grants, caller, onViolation) => bind(grants, caller, { require, clock, redact }, onViolation),
+    async retain(instances) {
+      for (const capability of list) await capability.retain?.(instances)
+    },
     async forget(plugin) {
       for (const capability of list) await capability.forget?.(plugin)
     },

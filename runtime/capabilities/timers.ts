@@ -3,6 +3,7 @@ import * as Type from 'typebox'
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import { argumentsOf } from './arguments.ts'
+import { timeLeft } from './call-time.ts'
 import type { Capability } from './capability.ts'
 
 const floorMs = 100
@@ -30,6 +31,7 @@ export function createTimersCapability(deps: { clock: Clock }): Capability<'time
       const minMs = Math.max(grant.minMs ?? floorMs, floorMs)
       const max = Math.min(grant.max ?? mostTimers, mostTimers)
       const running = new Map<string, () => void>()
+      const sleeping = new Set<AbortController>()
       let made = 0
 
       function add(ms: number, isRepeating: boolean, eventDepth: number | undefined): string {
@@ -62,12 +64,22 @@ export function createTimersCapability(deps: { clock: Clock }): Capability<'time
       function cancelAll(): void {
         for (const cancel of running.values()) cancel()
         running.clear()
+        for (const isOver of sleeping) isOver.abort()
       }
 
       return {
         operations: {
           every: (args, { eventDepth }) => add(readDelay(args)[0], true, eventDepth),
           after: (args, { eventDepth }) => add(readDelay(args)[0], false, eventDepth),
+          async sleep(args, invocation) {
+            const [ms] = readDelay(args)
+            if (sleeping.size >= mostTimers)
+              throw new OrchestryError('ORC_CAPABILITY_LIMIT', `ctx.timers: ${mostTimers} calls sleep already`)
+            const isOver = new AbortController()
+            sleeping.add(isOver)
+            await clock.sleep(timeLeft('ctx.timers', invocation, clock, ms), isOver.signal)
+            sleeping.delete(isOver)
+          },
           cancel(args) {
             const [id] = readId(args)
             running.get(id)?.()

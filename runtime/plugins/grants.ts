@@ -2,7 +2,7 @@
  * From what a plugin asks for to what it gets. Values may hold `${config.x}`: the resolved value is what is granted, stored
  * and checked.
  */
-import type { CapabilityRecord } from '@orchestry/sdk'
+import { type CapabilityRecord, instanceDir } from '@orchestry/sdk'
 import type { CapabilityTable } from '../capabilities/capability.ts'
 import type { Problem } from '../errors.ts'
 import { shapeProblems } from './manifest.ts'
@@ -71,6 +71,8 @@ function resolve(value: unknown, config: unknown, absent: string[]): unknown {
 }
 
 function resolveText(text: string, config: unknown, absent: string[]): unknown {
+  // Where it is, only the host knows, and only when it is used.
+  if (text === instanceDir) return text
   const lookUp = (name: string): unknown => {
     const found = name.startsWith('config.') ? valueAt(config, name.slice('config.'.length)) : missing
     if (found === missing || found === undefined || found === null || found === '') {

@@ -64,7 +64,7 @@ export function createInstaller(deps: {
     const had = slot.entry?.instances ?? []
     if (had.length > 0 && options.config === undefined && options.instance === undefined) return had
     const name = options.instance ?? usualName(slot)
-    const wanted = { name, given: options.config, isDefault: options.kind === 'builtin' }
+    const wanted = { name, given: options.config, isDefault: isUsual(options.kind, loaded.wanted.manifest) }
     if (had.length > 0) return withInstance(had, wanted)
     if (options.config !== undefined) return [wanted]
     // A plugin that cannot do without a config is installed all the same, and waits for it.
@@ -194,7 +194,7 @@ export function createInstaller(deps: {
       const entry = requireEntry(slot)
       const { description: _description, instances: had, ...base } = entry
       const name = instance ?? usualName(slot)
-      const wanted = { name, given: config, isDefault: entry.source.kind === 'builtin' }
+      const wanted = { name, given: config, isDefault: isUsual(entry.source.kind, entry.manifest) }
       const bundle = await lock.readBundle(entry.bundleHash)
       const { review: tightened, told } = tightenedAsBefore(slot)
       const review = (settled: readonly InstanceRecord[]) =>
@@ -271,6 +271,10 @@ function usualName(slot: Slot): string {
   const [only, ...others] = slot.entry?.instances ?? []
   return only !== undefined && others.length === 0 ? only.name : unscopedName(slot.id)
 }
+
+/** Whether it answers for apps that name none: what comes with Orchestry does, unless it needs something of the machine. */
+const isUsual = (kind: LockEntry['source']['kind'], { optIn }: LockEntry['manifest']) =>
+  kind === 'builtin' && optIn !== true
 
 function withInstance(had: readonly WantedInstance[], wanted: WantedInstance): WantedInstance[] {
   const old = had.find((instance) => instance.name === wanted.name)

@@ -1,7 +1,7 @@
 /** The life of every plugin, from the directory it came from to its end. One that fails hinders nobody. */
 import type { CapabilityTable } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
-import { OrchestryError } from '../errors.ts'
+import { messageOf, OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
 import type { LimitPolicy } from '../limits.ts'
 import type { Log } from '../log.ts'
@@ -59,8 +59,20 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     log,
     onSwap: ({ id }, { instances }) => {
       for (const [name, { bound }] of instances) traces.keep(id, name, bound)
+      if (isStarted) void retain()
     },
   })
+  let isStarted = false
+  /** What plugins left running that nobody wants any more ends beside everything else. */
+  const retain = () => {
+    const wanted = [...slots.values()].flatMap(({ id, entry }) =>
+      entry?.isEnabled ? entry.instances.map(({ name, grants }) => ({ plugin: id, instance: name, grants })) : [],
+    )
+    const ended = deps.capabilities.retain(wanted).catch((thrown) => log.warn({}, messageOf(thrown)))
+    retaining = Promise.all([retaining, ended])
+    return ended
+  }
+  let retaining: Promise<unknown> = Promise.resolve()
   const installer = createInstaller({ ...deps, register, serving, starter, lock, traces })
   const inTurn = createPluginTurns()
 
@@ -83,6 +95,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
       await lock.put(next)
       slot.entry = next
       void serving.retire(slot)
+      await retain()
     }
     if (entry.isEnabled !== isEnabled)
       events.emit({ type: isEnabled ? 'plugin.enabled' : 'plugin.disabled', data: { plugin: slot.id } })
@@ -190,6 +203,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
         register.changed()
         // While it still ends it may write what is to go.
         await ended
+        await retain()
         await deps.capabilities.forget(slot.id)
         await traces.forget(slot.id)
         await lock.sweep()
@@ -207,6 +221,8 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
       const builtins = await findBuiltins(deps.builtinDirs)
       await Promise.all(builtins.map(bringBuiltin))
       await Promise.all([...slots.values()].map(bringLocked))
+      isStarted = true
+      await retain()
       await lock.sweep()
     },
 
@@ -214,6 +230,7 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
       await inTurn.end()
       for (const slot of slots.values()) void serving.retire(slot)
       await serving.settled()
+      await retaining
       await traces.stop()
     },
   }

@@ -41,7 +41,7 @@ export function createContexts(hostCalls: HostCalls, ambient: Ambience) {
       return (message: unknown, fields?: unknown) =>
         hostCalls.tell(callOf(turn), full, [cut(text(message), maxLogLength), fields ?? null])
     }
-    if (kind === 'timers' && operation !== 'cancel') {
+    if (kind === 'timers' && (operation === 'every' || operation === 'after')) {
       return (ms: unknown, run: () => unknown) => startTimer(turn, full, ms, run, operation === 'after')
     }
     return (...args: unknown[]) => hostCalls.ask(callOf(turn), full, args)
