@@ -69,10 +69,8 @@ test('a killed sandbox host is replaced: its plugin serves on, the others never 
   await serving(orchestry, 'web', 3)
   const { failures } = await load.stop()
   assert.deepEqual(failures, [])
-  assert.deepEqual(
-    (await plugins()).map(({ restarts }) => restarts),
-    [1, 1, 1],
-  )
+  const restarts = (await plugins()).map((plugin) => plugin.restarts)
+  assert.ok(restarts.length > 2 && restarts.every((count) => count === 1), `restarts: ${restarts.join(', ')}`)
 })
 
 test('a killed Orchestry: traffic goes on, the next one adopts every replica and the proxy, loses and doubles nothing', async (t) => {
