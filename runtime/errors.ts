@@ -58,6 +58,9 @@ export const catalogue = {
   ORC_DRIVER_START_FAILED: operator(502, 'The replica could not be started'),
   ORC_DRIVER_UNAVAILABLE: system(503, 'The driver cannot reach what it drives'),
   ORC_DRIVER_UNKNOWN: operator(400, 'There is no driver of this name'),
+  ORC_ROLLOUT_NOTHING_EARLIER: operator(409, 'There is no earlier spec to go back to'),
+  ORC_ROLLOUT_UNKNOWN: operator(404, 'No spec of this number is remembered'),
+
   ORC_INSTANCE_UNKNOWN: operator(404, 'There is no instance of this id'),
 
   ORC_HOOK_BREAKER_OPEN: plugin(503, 'The plugin failed too often and rests'),

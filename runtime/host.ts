@@ -269,6 +269,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
           ...storeProblems(),
           ...secretProblems(),
           ...proxyProblems(),
+          ...reconciler.driverProblems(),
           ...servingProblems(),
         ]
         return { ok: problems.length === 0, problems }

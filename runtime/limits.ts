@@ -103,12 +103,19 @@ export const limits = {
   probeBatchesInFlight: 2,
   /** Requests of one plugin to app instances under way: so many that full batches of each of these never wait for another's. */
   probesInFlight: 3 * 2 * 128,
-  /** Replicas being started at once: by one app, and by all. */
+  /** Replicas being started at once: by one app, its fetching included, and by one driver, without that. */
   startsInFlightPerApp: 8,
   startsInFlight: 64,
   /** Images pulled at once, and versions of apps of which it is known what image they run. */
   imagePullsAtOnce: 3,
   imageVersionsKnown: 10_000,
+  /** How long a driver may take to answer: for one start or stop (beyond its grace time), and for a listing. */
+  driverCallMs: 120_000,
+  driverListMs: 15_000,
+  /** Of a line that says how far a fetch has come. */
+  progressCharacters: 200,
+  /** Specs that are remembered of each app, to go back to. */
+  rolloutsKept: 10,
   /** Least time a new replica is given to become healthy. */
   startupMs: 60_000,
   apiBodyBytes: 1024 * 1024,

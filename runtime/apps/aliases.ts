@@ -19,6 +19,8 @@ export const aliases: Readonly<Record<string, string>> = {
   '/spec/readOnlyRootFilesystem': '/spec/security/readOnlyRootFilesystem',
   '/spec/capabilities': '/spec/security/capabilities',
   '/spec/terminationGracePeriodSeconds': '/rollout/stopGraceSeconds',
+  '/spec/minReadySeconds': '/rollout/minReadySeconds',
+  '/spec/progressDeadlineSeconds': '/rollout/progressDeadlineSeconds',
   '/spec/termination/drainSeconds': '/rollout/drainSeconds',
   '/spec/termination/gracePeriodSeconds': '/rollout/stopGraceSeconds',
   '/spec/termination/terminationGracePeriodSeconds': '/rollout/stopGraceSeconds',

@@ -38,9 +38,16 @@ export interface Scaling {
   readonly fallback?: { readonly afterSeconds: number; readonly replicas: number }
 }
 
+/** A number of replicas, or a share of the wanted ones such as `25%`. */
+export type ReplicaShare = number | `${number}%`
+
 export interface Rollout {
-  readonly maxSurge: number
-  readonly maxUnavailable: number
+  readonly maxSurge: ReplicaShare
+  readonly maxUnavailable: ReplicaShare
+  /** A new replica counts as a successor when it has served for so long. Absent = at once. */
+  readonly minReadySeconds?: number
+  /** Without progress for so long a rollout is rolled back. Absent = never for this reason. */
+  readonly progressDeadlineSeconds?: number
   readonly drainSeconds: number
   readonly stopGraceSeconds: number
 }
@@ -83,6 +90,8 @@ export interface AppRecord {
   readonly source: string
   /** Hash of what running replicas depend on (image, command, env, resources, …): another hash = rollout. */
   readonly version: string
+  /** How often all replicas were to be replaced without another spec. Absent = never. */
+  readonly restarts?: number
   /** Replicas wanted while running; survives stop and restart. */
   readonly desired: number
   readonly isRunning: boolean
@@ -102,10 +111,13 @@ export interface Apps {
   get(name: string): AppRecord | undefined
   /** The record, or ORC_APP_UNKNOWN with the names that exist. */
   require(name: string): AppRecord
-  /** Validates, then creates or replaces. `ifAbsent` throws ORC_APP_EXISTS. `expectedRevision` throws ORC_API_PRECONDITION. */
+  /**
+   * Validates, then creates or replaces. `ifAbsent` throws ORC_APP_EXISTS. `expectedRevision` throws ORC_API_PRECONDITION.
+   * `keepScaling` takes the scaling section from what is there, not from the text.
+   */
   apply(
     text: string,
-    options?: { ifAbsent?: boolean; expectedRevision?: number; expectedName?: string },
+    options?: { ifAbsent?: boolean; expectedRevision?: number; expectedName?: string; keepScaling?: boolean },
   ): Promise<{ record: AppRecord; outcome: 'created' | 'changed' | 'unchanged' }>
   remove(name: string): Promise<void>
   /** Also clamps to the app's bounds; returns the record as stored. */
@@ -113,5 +125,7 @@ export interface Apps {
   setRunning(name: string, isRunning: boolean): Promise<AppRecord>
   setPaused(name: string, paused: AppRecord['paused']): Promise<AppRecord>
   setScaling(name: string, patch: unknown): Promise<AppRecord>
+  /** Makes a new version of the same spec, so that every replica is replaced. */
+  restart(name: string): Promise<AppRecord>
   onChange(listener: (change: AppChange) => void): () => void
 }

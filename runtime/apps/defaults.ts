@@ -1,6 +1,6 @@
 /** Everything a spec may leave open, in one table, and the app that comes of it. Pure. */
 import type { HealthCheck } from '@orchestry/sdk'
-import type { App, EnvEntry, Scaling, ScalingRule } from './app.ts'
+import type { App, EnvEntry, Rollout, Scaling, ScalingRule } from './app.ts'
 import { cpuMilli, memoryBytes } from './quantity.ts'
 import type { AppSpecDocument } from './schema.ts'
 
@@ -38,7 +38,15 @@ export const defaults = {
     /** Only where the spec has a `startup`: together as long as a replica may take without one. Its timeout is that of the check. */
     startup: { periodSeconds: 1, failureThreshold: 60 },
   },
-  rollout: { maxSurge: 1, maxUnavailable: 0, drainSeconds: 10, stopGraceSeconds: 10 },
+  rollout: {
+    maxSurge: 1,
+    maxUnavailable: 0,
+    minReadySeconds: 2,
+    /** Long enough for a large image over a slow line, as far as nothing is heard of it. */
+    progressDeadlineSeconds: 600,
+    drainSeconds: 10,
+    stopGraceSeconds: 10,
+  },
 } as const
 
 /** The driver of a spec that names none. */
@@ -78,7 +86,7 @@ export function complete(document: AppSpecDocument): App {
     },
     scaling: completeScaling(document.scaling ?? {}),
     ...given('healthCheck', document.healthCheck && completeHealthCheck(document.healthCheck)),
-    rollout: { ...defaults.rollout, ...document.rollout },
+    rollout: { ...defaults.rollout, ...document.rollout } as Rollout,
   }
 }
 

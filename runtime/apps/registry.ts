@@ -8,7 +8,7 @@ import type { Key, Store } from '../store/store.ts'
 import { createTurns } from '../turns.ts'
 import type { App, AppChange, AppRecord, Apps } from './app.ts'
 import { createRoutes } from './routes.ts'
-import { patchScaling } from './scaling-patch.ts'
+import { patchScaling, withScalingOf } from './scaling-patch.ts'
 import { invalid, type ParsedSpec, parseSpec } from './spec.ts'
 import { findIn } from './tree.ts'
 import { versionOf } from './version.ts'
@@ -93,7 +93,8 @@ export async function createApps(deps: {
       return await put({
         app,
         source,
-        version: versionOf(app),
+        version: versionOf(app, previous?.restarts),
+        ...(previous?.restarts !== undefined && { restarts: previous.restarts }),
         desired: clamp(wantedReplicas(app, previous), app),
         isRunning: previous?.isRunning ?? true,
         paused: previous?.paused ?? 'none',
@@ -135,14 +136,16 @@ export async function createApps(deps: {
     require,
     async apply(text, options = {}) {
       const parsed = parseSpec(text, { drivers })
-      const { app } = parsed
+      const { name } = parsed.app
       refuseOtherName(parsed, options.expectedName)
-      return inTurn(app.name, async () => {
-        const previous = records.get(app.name)
-        refuseStale(app.name, previous, options)
-        if (previous && previous.source === text && isDeepStrictEqual(previous.app, app))
+      return inTurn(name, async () => {
+        const previous = records.get(name)
+        refuseStale(name, previous, options)
+        const { app, source } =
+          previous && options.keepScaling ? withScalingOf(text, previous.source) : { app: parsed.app, source: text }
+        if (previous && previous.source === source && isDeepStrictEqual(previous.app, app))
           return { record: previous, outcome: 'unchanged' }
-        const record = await putSpec(app, text, previous)
+        const record = await putSpec(app, source, previous)
         if (!previous) tell('app.registered', record, { driver: app.driver })
         else tell('app.changed', record, { changed: changedFields(previous.app, app) })
         return { record, outcome: previous ? 'changed' : 'created' }
@@ -178,6 +181,15 @@ export async function createApps(deps: {
         if (source === previous.source && isDeepStrictEqual(app.scaling, previous.app.scaling)) return previous
         const record = await putSpec({ ...previous.app, scaling: app.scaling }, source, previous)
         tell('app.changed', record, { changed: ['scaling'] })
+        return record
+      }),
+    restart: (name) =>
+      inTurn(name, async () => {
+        const { revision: _, ...stored } = require(name)
+        const restarts = (stored.restarts ?? 0) + 1
+        const version = versionOf(stored.app, restarts)
+        const record = await put({ ...stored, restarts, version, updatedAtMs: clock.now() })
+        tell('app.changed', record, { changed: ['restarts'] })
         return record
       }),
     onChange(listener) {

@@ -228,11 +228,11 @@ function ingress({ text }: Facts): Finding[] {
   return [{ pointer, message }]
 }
 
-function rest({ has, number }: Facts): Finding[] {
+function rest({ has, number, text }: Facts): Finding[] {
   const findings: Finding[] = []
-  const surge = number('/rollout/maxSurge', defaults.rollout.maxSurge)
-  const unavailable = number('/rollout/maxUnavailable', defaults.rollout.maxUnavailable)
-  if (surge === 0 && unavailable === 0)
+  const isNone = (pointer: string, fallback: number) => text(pointer) === '0%' || number(pointer, fallback) === 0
+  const { maxSurge, maxUnavailable } = defaults.rollout
+  if (isNone('/rollout/maxSurge', maxSurge) && isNone('/rollout/maxUnavailable', maxUnavailable))
     findings.push({
       pointer: has('/rollout/maxSurge') ? '/rollout/maxSurge' : '/rollout',
       message:

@@ -33,6 +33,22 @@ export function patchScaling(source: string, patch: unknown): { app: App; source
   }
 }
 
+/**
+ * @param source a spec, whose section `scaling` is replaced by that of `other`
+ * @throws ORC_SPEC_INVALID when the two do not go together
+ */
+export function withScalingOf(source: string, other: string): { app: App; source: string } {
+  const [before, after, kept] = [readSource(source).tree, readSource(source).tree, readSource(other).tree]
+  for (const tree of [before, after, kept]) rewriteAliases(tree)
+  if (after.kind === 'mapping') {
+    const section = findIn(kept, '/scaling')
+    if (section) after.fields.set('scaling', section)
+    else after.fields.delete('scaling')
+  }
+  const app = appOf(after)
+  return { app, source: truthfulText(source, before, after, app) }
+}
+
 function ofSection(error: OrchestryError): OrchestryError {
   return invalid(error.problems.map(({ path, message }) => ({ path: path.replace(/^\/scaling/, ''), message })))
 }

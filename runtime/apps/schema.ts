@@ -306,10 +306,19 @@ const HealthCheck = Type.Object(
   { ...strict, description: 'a mapping that says how to probe a replica' },
 )
 
+/** As a count or in percent of the wanted replicas; said once for both, so that a misfit of either gets the whole sentence. */
+const share = (what: string) => {
+  const description = `${what}: a whole number from 0 to 100, or a share of them such as \`25%\``
+  const percent = Type.String({ pattern: '^(100|[1-9]?[0-9])%$', description })
+  return Type.Union([Type.Integer({ minimum: 0, maximum: 100, description }), percent], { description })
+}
+
 const Rollout = Type.Object(
   {
-    maxSurge: optional(whole('replicas above the wanted number during a rollout', 0, 100)),
-    maxUnavailable: optional(whole('replicas below the wanted number during a rollout', 0, 100)),
+    maxSurge: optional(share('replicas above the wanted number during a rollout')),
+    maxUnavailable: optional(share('replicas below the wanted number during a rollout')),
+    minReadySeconds: optional(seconds('how long a new replica must have served to count as a successor', 0, 3600)),
+    progressDeadlineSeconds: optional(seconds('how long a rollout may go without progress', 1)),
     drainSeconds: optional(seconds('how long requests may finish on a replica that is taken out', 0, 3600)),
     stopGraceSeconds: optional(seconds('how long a replica may take to end before it is killed', 0, 3600)),
   },

@@ -5,10 +5,11 @@ import type { App, EnvEntry } from './app.ts'
 /**
  * The first 16 hex digits of a sha-256. How an app is scaled, probed, routed, labelled and rolled out is not in it: changing that
  * must not replace a single replica. The order of environment variables means nothing, that of ports and arguments does.
+ * @param restarts how often all replicas were to be replaced without another spec
  */
-export function versionOf(app: App): string {
+export function versionOf(app: App, restarts = 0): string {
   const { driver, image, command, args, workingDir, env, ports, cpuMilli, memoryBytes, volumes, security, pids } = app
-  const parts = [
+  const parts: unknown[] = [
     driver,
     image ?? null,
     command,
@@ -20,6 +21,7 @@ export function versionOf(app: App): string {
     // Only where they are there, so that an app without them is of the version that it was before there were such fields.
     ...Object.entries({ args, volumes, security, pids }).filter(([, value]) => value !== undefined),
   ]
+  if (restarts > 0) parts.push({ restarts })
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)
 }
 

@@ -11,8 +11,8 @@ import type { Beside, World } from './world.ts'
 
 export interface Apply {
   run(loop: Loop, goal: Goal, steps: readonly Step[]): void
-  /** A replica ended without being asked to. */
-  noteExit(loop: Loop, replica: Replica): void
+  /** A replica ended without being asked to. `isBlameless`: its driver was away, which may have ended it. */
+  noteExit(loop: Loop, replica: Replica, isBlameless: boolean): void
   /** Resolves when no step is under way. */
   idle(): Promise<void>
 }

@@ -11,6 +11,8 @@ export interface Goal {
   readonly rollout: Rollout
   /** How long a replica may take until it is healthy. */
   readonly startupBudgetMs: number
+  /** The driver cannot be reached: nothing is started, and nothing that fails is anybody's fault. */
+  readonly isStalled?: boolean
   /** All replicas go, even when the load balancer cannot be told. Says why, for the events. */
   readonly ending?: string
 }
@@ -30,6 +32,10 @@ export interface ReplicaFacts {
   /** It has accepted a connection; asked only of those without a health check. */
   readonly isOpen: boolean
   readonly health: HealthStatus
+  /** What the last probe said, for people. */
+  readonly healthMessage?: string
+  /** Its driver cannot be reached: it can be neither judged nor stopped. */
+  readonly isOutOfReach?: boolean
   /** It ran before we did: it counts as serving until a probe says otherwise. */
   readonly isAdopted: boolean
   /** It has been in rotation. Until then an unhealthy replica is one that still starts. */

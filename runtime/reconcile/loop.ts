@@ -14,6 +14,8 @@ export interface Replica {
   readonly driver: string
   readonly version: string
   readonly isAdopted: boolean
+  /** Aborted when it is to be neither fetched for nor started any more. */
+  readonly unwanted: AbortController
   /** Absent while its start is under way. */
   instance?: Instance
   startedAtMs: number
@@ -21,6 +23,10 @@ export interface Replica {
   sinceMs: number
   hasServed: boolean
   isOpen: boolean
+  /** What its start waits for, as its driver says it. */
+  progress?: string
+  /** The reading of its last output. */
+  explaining?: Promise<void>
   /** Why it leaves. */
   reason?: string
   /** Number of the newest upstream that had it as an endpoint; 0 for none of ours. */
@@ -46,11 +52,25 @@ export interface Loop {
   holdUntilMs: number
   memory: Memory
   startsUnderWay: number
+  /** Outputs of failed replicas that are being read: nothing is decided on a failure before that. */
+  explanations: number
   isCounting: boolean
   countedAtMs: number
-  /** The version being rolled out, while replicas of another one are there. */
-  rollout?: string
+  /** How far the wanted version has come, and when it last came farther. */
+  advance?: Advance
   isDegraded: boolean
+}
+
+export interface Advance {
+  readonly version: string
+  readonly ready: number
+  readonly old: number
+  readonly atMs: number
+}
+
+/** A rollout goes on where it was when we were killed: the failures it has had are not forgiven by that. */
+function resumed({ rollout }: Memory): Backoff {
+  return rollout === undefined ? calm : { ...calm, failures: rollout.failures }
 }
 
 export function createLoop(name: string, memory: Memory): Loop {
@@ -60,10 +80,11 @@ export function createLoop(name: string, memory: Memory): Loop {
     replicas: new Map(),
     seq: 0,
     refusals: 0,
-    backoff: calm,
+    backoff: resumed(memory),
     holdUntilMs: 0,
     memory,
     startsUnderWay: 0,
+    explanations: 0,
     isCounting: false,
     countedAtMs: Number.NEGATIVE_INFINITY,
     isDegraded: false,
@@ -83,6 +104,7 @@ export function adoptedReplica(
     driver,
     version: instance.version,
     isAdopted: !found.isOrphan,
+    unwanted: new AbortController(),
     instance,
     startedAtMs: found.nowMs - found.ageMs,
     rotation: 'starting',
@@ -122,9 +144,14 @@ export function appOf(loop: Loop, version: string): App | undefined {
   return specOfVersion(version, loop.record, loop.memory) ?? loop.record?.app
 }
 
-export function factsOf(loop: Loop, health: Pick<Health, 'stateOf'>): Facts {
+export interface Sight {
+  readonly health: Pick<Health, 'stateOf'>
+  isReachable(driver: string): boolean
+}
+
+export function factsOf(loop: Loop, sight: Sight): Facts {
   return {
-    replicas: [...loop.replicas.values()].map((replica) => replicaFacts(loop, replica, health)),
+    replicas: [...loop.replicas.values()].map((replica) => replicaFacts(loop, replica, sight)),
     ...(loop.published === undefined ? {} : { published: loop.published.routing }),
     ...(loop.republishAtMs === undefined ? {} : { republishAtMs: loop.republishAtMs }),
     backoff: loop.backoff,
@@ -133,8 +160,10 @@ export function factsOf(loop: Loop, health: Pick<Health, 'stateOf'>): Facts {
   }
 }
 
-function replicaFacts(loop: Loop, replica: Replica, health: Pick<Health, 'stateOf'>): ReplicaFacts {
+function replicaFacts(loop: Loop, replica: Replica, { health, isReachable }: Sight): ReplicaFacts {
   const { instance, unroutedAtMs, activeConnections } = replica
+  const state = health.stateOf(replica.id)
+  const message = state?.last?.message
   return {
     id: replica.id,
     isCurrent: isCurrent(loop, replica),
@@ -143,7 +172,9 @@ function replicaFacts(loop: Loop, replica: Replica, health: Pick<Health, 'stateO
     rotation: replica.rotation,
     sinceMs: replica.sinceMs,
     hasHealthCheck: appOf(loop, replica.version)?.healthCheck !== undefined,
-    health: health.stateOf(replica.id)?.status ?? 'unknown',
+    health: state?.status ?? 'unknown',
+    ...(message === undefined ? {} : { healthMessage: message }),
+    ...(isReachable(replica.driver) ? {} : { isOutOfReach: true }),
     isAdopted: replica.isAdopted,
     isOpen: replica.isOpen,
     hasServed: replica.hasServed,
@@ -153,6 +184,11 @@ function replicaFacts(loop: Loop, replica: Replica, health: Pick<Health, 'stateO
     ...(unroutedAtMs === undefined ? {} : { unroutedAtMs }),
     ...(activeConnections === undefined ? {} : { activeConnections }),
   }
+}
+
+/** Something was heard of a start that takes long: the rollout is not stuck. */
+export function noteProgress(loop: Loop, nowMs: number): void {
+  if (loop.advance) loop.advance = { ...loop.advance, atMs: nowMs }
 }
 
 export function moveTo(replica: Replica, rotation: Rotation, nowMs: number): void {

@@ -2,20 +2,20 @@
 import type { Apps } from '../apps/app.ts'
 import type { Clock } from '../clock.ts'
 import type { Events } from '../events/events.ts'
-import type { Health } from '../health/health.ts'
 import type { Apply } from './apply.ts'
 import { calm, provenAtMs } from './backoff.ts'
-import { factsOf, goalOf, isCurrent, type Loop } from './loop.ts'
+import type { Judge } from './judge.ts'
+import { factsOf, goalOf, isCurrent, type Loop, type Sight } from './loop.ts'
 import { plan } from './plan.ts'
 import type { AppStatus } from './reconcile.ts'
-import { isLeaving } from './seat.ts'
 import { isSettled } from './status.ts'
-import { afterFailures, afterSettled, type Memory, wantedVersion } from './target.ts'
+import { type Memory, wantedVersion } from './target.ts'
 
 export interface PassParts {
   readonly apps: Pick<Apps, 'get'>
-  readonly health: Pick<Health, 'stateOf'>
+  readonly sight: Sight
   readonly apply: Apply
+  readonly judge: Judge
   readonly events: Pick<Events, 'emit'>
   readonly clock: Clock
   shutdown(): string | undefined
@@ -28,31 +28,6 @@ export interface PassParts {
 /** @returns when time alone calls for the next pass, on the monotonic clock. */
 export function createPass(parts: PassParts): (loop: Loop) => number | undefined {
   const { clock, events } = parts
-
-  function judgeRollout(loop: Loop): void {
-    const { record } = loop
-    if (!record || goalOf(loop, parts.shutdown()).ending !== undefined) {
-      delete loop.rollout
-      return
-    }
-    const refused = afterFailures(record, loop.memory, loop.backoff.failures, loop.failure ?? '')
-    if (refused) {
-      parts.remember(loop, refused)
-      loop.backoff = calm
-      delete loop.failure
-      delete loop.rollout
-      const data = { version: record.version, outcome: 'rolledBack', to: refused.good.version }
-      events.emit({ type: 'rollout.finished', app: loop.name, data })
-    }
-    const { version } = wantedVersion(record, loop.memory)
-    const old = [...loop.replicas.values()].find(
-      (replica) => replica.version !== version && !isLeaving(replica.rotation),
-    )
-    if (old && loop.rollout !== version) {
-      loop.rollout = version
-      events.emit({ type: 'rollout.started', app: loop.name, data: { version, from: old.version } })
-    }
-  }
 
   /** A replica that has proven itself ends the waits; until one has, the plan is made again when one will have. */
   function recover(loop: Loop): number | undefined {
@@ -70,17 +45,6 @@ export function createPass(parts: PassParts): (loop: Loop) => number | undefined
     loop.backoff = calm
     delete loop.failure
     return undefined
-  }
-
-  function settle(loop: Loop): void {
-    const { record } = loop
-    if (!record || goalOf(loop, parts.shutdown()).ending !== undefined || !isSettled(loop)) return
-    if (loop.rollout !== undefined) {
-      events.emit({ type: 'rollout.finished', app: loop.name, data: { version: loop.rollout, outcome: 'done' } })
-      delete loop.rollout
-    }
-    const memory = record.desired > 0 ? afterSettled(record, loop.memory) : undefined
-    if (memory) parts.remember(loop, memory)
   }
 
   function report(loop: Loop): void {
@@ -103,15 +67,22 @@ export function createPass(parts: PassParts): (loop: Loop) => number | undefined
       report(loop)
       return undefined
     }
-    judgeRollout(loop)
+    const ending = goalOf(loop, parts.shutdown()).ending !== undefined
+    const stuckMs = parts.judge.failing(loop, ending)
     const provenMs = recover(loop)
-    const goal = goalOf(loop, parts.shutdown())
-    const { steps, wakeAtMs } = plan(goal, factsOf(loop, parts.health), clock.monotonic())
+    const wished = goalOf(loop, parts.shutdown())
+    const isStalled = wanted !== undefined && !parts.sight.isReachable(wanted.app.driver)
+    const goal = isStalled ? { ...wished, isStalled } : wished
+    const { steps, wakeAtMs } = plan(goal, factsOf(loop, parts.sight), clock.monotonic())
     parts.apply.run(loop, goal, steps)
     if (loop.published && !loop.memory.isRouted) parts.remember(loop, { ...loop.memory, isRouted: true })
-    settle(loop)
+    const readyMs = parts.judge.done(loop, ending)
     report(loop)
-    if (provenMs === undefined || wakeAtMs === undefined) return wakeAtMs ?? provenMs
-    return Math.min(wakeAtMs, provenMs)
+    return earliest(stuckMs, provenMs, wakeAtMs, readyMs)
   }
+}
+
+function earliest(...times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
 }

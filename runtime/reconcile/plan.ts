@@ -99,7 +99,7 @@ function stopping(goal: Goal, facts: Facts, seats: readonly Seat[], nowMs: numbe
   const drainMs = goal.rollout.drainSeconds * 1000
   let isCounting = false
   for (const { facts: replica, rotation } of seats) {
-    if (rotation !== 'draining' || replica.state === 'pending') continue
+    if (rotation !== 'draining' || replica.state === 'pending' || replica.isOutOfReach) continue
     const retiredAtMs = replica.rotation === 'draining' ? replica.sinceMs : nowMs
     const cutAtMs = goal.ending === undefined ? Number.POSITIVE_INFINITY : retiredAtMs + drainMs + cutAfterMs
     const drainedAtMs = replica.unroutedAtMs === undefined ? Number.POSITIVE_INFINITY : replica.unroutedAtMs + drainMs
@@ -121,6 +121,7 @@ function stopping(goal: Goal, facts: Facts, seats: readonly Seat[], nowMs: numbe
 }
 
 function starting(goal: Goal, facts: Facts, seats: readonly Seat[], nowMs: number, wakes: number[]): Step[] {
+  if (goal.isStalled) return []
   const staying = seats.filter((seat) => !isLeaving(seat.rotation))
   const fresh = staying.filter(isFresh)
   const room = goal.replicas + surgeOf(goal) - staying.length

@@ -1,25 +1,28 @@
 /** Closes the gap between what is wanted and what runs. Hears of changes, and plans each changed app soon after. */
 import { randomBytes } from 'node:crypto'
-import type { AppChange, Apps } from '../apps/app.ts'
+import type { AppChange, AppRecord, Apps } from '../apps/app.ts'
 import type { Balancing } from '../balancing/balancing.ts'
 import type { Clock } from '../clock.ts'
 import type { Driver, DriverEvent, Instance } from '../drivers/driver.ts'
+import { OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
 import type { Health } from '../health/health.ts'
 import type { Log } from '../log.ts'
-import type { Store } from '../store/store.ts'
 import { accepts } from './accepts.ts'
 import { createAdoption } from './adopt.ts'
 import { createApply } from './apply.ts'
 import { calm } from './backoff.ts'
+import { createHistory, type HistoryStore } from './history.ts'
+import { createJudge } from './judge.ts'
 import { adoptedReplica, createLoop, goalOf, isCurrent, type Loop, type Replica } from './loop.ts'
 import { createPass } from './pass.ts'
 import { cutAfterMs } from './plan.ts'
 import { createQueue } from './queue.ts'
 import type { AppStatus, InstanceView, Reconciler } from './reconcile.ts'
+import { type RolloutSight, rolloutView } from './rollout.ts'
 import type { SecretOf } from './start-request.ts'
-import { isSettled, statusOf } from './status.ts'
-import { afterChange, type Memory, specOfVersion } from './target.ts'
+import { isAtRest, statusOf } from './status.ts'
+import { afterChange, isTriedOtherwise, type Memory, specOfVersion } from './target.ts'
 import { createWaiters } from './waiters.ts'
 
 const resyncMs = 10_000
@@ -37,8 +40,8 @@ export interface ReconcilerParts {
   readonly health: Pick<Health, 'stateOf' | 'onChange'>
   readonly balancing: Pick<Balancing, 'publish' | 'remove' | 'status' | 'generation' | 'problem'>
   readonly events: Pick<Events, 'emit'>
-  /** Keeps what a failing rollout goes back to; without it that is lost at a restart. */
-  readonly store?: Pick<Store, 'list' | 'write'>
+  /** Keeps what a failing rollout goes back to, and the history; without it that is lost at a restart. */
+  readonly store?: HistoryStore
   readonly clock: Clock
   readonly log: Log
   /** In [0, 1); spreads the backoff. */
@@ -61,9 +64,13 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
 
   const queue = createQueue(clock, runPass)
   const waiters = createWaiters(clock, isAsWanted)
+  const history = createHistory(store, clock, log)
   const adoption = createAdoption({
     clock,
     log,
+    events,
+    drivers,
+    lost: markAllDirty,
     loopOf: (app) => loops.get(app),
     adopted,
     exited,
@@ -85,11 +92,14 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     instancesChanged: tellInstancesChanged,
     started: adoption.started,
     forgotten: adoption.forgotten,
+    unreachable: adoption.unreachable,
+    isReachable,
   })
   const pass = createPass({
     apps,
-    health,
+    sight: { health, isReachable },
     apply,
+    judge: createJudge({ clock, events, history, sight: sightOf, remember }),
     events,
     clock,
     shutdown: () => shutdown,
@@ -110,6 +120,15 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const waited = new AbortController()
     await Promise.race([listed, clock.sleep(unneededMs, waited.signal)])
     waited.abort()
+  }
+
+  function isReachable(driver: string): boolean {
+    return adoption.problem(driver) === undefined
+  }
+
+  function sightOf(loop: Loop): RolloutSight {
+    const driverProblem = adoption.problem(loop.record?.app.driver ?? '')
+    return { nowMs: clock.monotonic(), stateOf: health.stateOf, driverProblem }
   }
 
   function tellInstancesChanged(app: string): void {
@@ -147,9 +166,10 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   function finish(loop: Loop): void {
     queue.wakeAt(loop.name, undefined)
     loops.delete(loop.name)
+    if (loop.memory.entry) history.forget(loop.name)
     const forget = async () => {
       await balancing.remove(loop.name)
-      if (loop.memory.isRouted && !loops.has(loop.name)) remember(loop, {})
+      if (Object.keys(loop.memory).length > 0 && !loops.has(loop.name)) remember(loop, {})
     }
     forget().catch((thrown: unknown) => {
       log.warn({ err: thrown, app: loop.name }, 'the load balancer still knows a deleted app')
@@ -187,11 +207,11 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     queue.add(instance.app)
   }
 
-  function exited(loop: Loop, instance: Instance): void {
+  function exited(loop: Loop, instance: Instance, isBlameless = false): void {
     const replica = loop.replicas.get(instance.id)
     if (!replica || replica.instance?.isRunning === false) return
     replica.instance = { ...instance, isRunning: false }
-    apply.noteExit(loop, replica)
+    apply.noteExit(loop, replica, isBlameless)
   }
 
   function hear(driver: Driver, event: DriverEvent): void {
@@ -203,16 +223,42 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   function heedChange({ name, record, previous }: AppChange): void {
     const loop = loopFor(name)
     if (record) {
-      const isNewVersion = previous !== undefined && previous.version !== record.version
       const isStarted = previous?.isRunning === false && record.isRunning
-      if (isNewVersion || isStarted) {
+      const isTried = previous?.version !== record.version || isStarted || isTriedOtherwise(record, previous)
+      if (isTried) {
         loop.backoff = calm
         delete loop.failure
+        delete loop.advance
       }
       const memory = afterChange(record, previous, loop.memory)
       if (memory) remember(loop, memory)
+      enter(loop, record, previous, isTried)
+    } else {
+      // Another app may get the name: what was good of this one means nothing to it.
+      history.forget(name)
+      const { isRouted } = loop.memory
+      remember(loop, isRouted === undefined ? {} : { isRouted })
     }
     queue.add(name)
+  }
+
+  /** Keeps the history: one entry for each version, with its newest spec. */
+  function enter(loop: Loop, record: AppRecord, previous: AppRecord | undefined, isTried: boolean): void {
+    const { entry, good } = loop.memory
+    const { version } = record
+    if (entry?.version === version) {
+      if (previous && previous.source !== record.source) history.revised(entry.number, record)
+      if (!isTried || entry.outcome === 'done') return
+      history.concluded(loop.name, entry.number, 'underWay')
+      remember(loop, { ...loop.memory, entry: { ...entry, outcome: 'underWay' } })
+      return
+    }
+    if (entry?.outcome === 'underWay') history.concluded(loop.name, entry.number, 'superseded')
+    const number = (entry?.number ?? 0) + 1
+    // Of a data directory from before there was a history: what runs well is done.
+    const outcome = entry === undefined && good?.version === version ? 'done' : 'underWay'
+    history.applied(number, record, outcome)
+    remember(loop, { ...loop.memory, entry: { number, version, outcome } })
   }
 
   function statusOfLoop(loop: Loop): AppStatus {
@@ -241,7 +287,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const record = apps.get(app)
     if (!loop) return record === undefined
     if (record?.revision !== loop.record?.revision || loop.isDeleted !== (record === undefined)) return false
-    return isSettled(loop, shutdown)
+    return isAtRest(loop, shutdown)
   }
 
   async function readMemories(): Promise<void> {
@@ -256,7 +302,14 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     shutdown = 'Orchestry is shutting down'
     const names = [...loops.keys()]
     for (const app of names) queue.add(app)
-    const ended = await Promise.all(names.map((app) => waiters.settled(app, longestS * 1000 + cutAfterMs * 2)))
+    // Nobody waits for a driver that cannot be reached: what it runs is found by the next start.
+    const isHopeless = (app: string) => {
+      const replicas = [...(loops.get(app)?.replicas.values() ?? [])]
+      return replicas.length > 0 && replicas.every(({ driver }) => !isReachable(driver))
+    }
+    const ended = await Promise.all(
+      names.map((app) => waiters.settled(app, isHopeless(app) ? 0 : longestS * 1000 + cutAfterMs * 2)),
+    )
     const left = names.filter((_, index) => !ended[index])
     if (left.length > 0) log.error({ apps: left }, 'replicas could not be stopped; the next start will find them')
   }
@@ -272,6 +325,17 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       if (!loop) return []
       return [...loop.replicas.values()].flatMap((replica) => viewOf(loop, replica) ?? [])
     },
+    rollout(app) {
+      const loop = loops.get(app) ?? { ...createLoop(app, {}), ...recordOf(apps, app) }
+      const record = apps.get(app) ?? loop.record
+      if (!record) throw new OrchestryError('ORC_APP_UNKNOWN', `There is no app ${app}.`)
+      return rolloutView(loop, record, sightOf(loop))
+    },
+    history: (app) => history.list(app),
+    driverProblems() {
+      const used = [...drivers.keys()].filter((driver) => !isReachable(driver) && isDriverUsed(driver))
+      return used.flatMap((driver) => adoption.problem(driver) ?? [])
+    },
     specOf: (app, version) => specOfVersion(version, apps.get(app), loops.get(app)?.memory ?? {}),
     onInstancesChanged(listener) {
       listeners.add(listener)
@@ -282,7 +346,11 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       if (state !== 'new') return
       state = 'running'
       await readMemories()
-      for (const record of apps.list()) loopFor(record.app.name).record = record
+      for (const record of apps.list()) {
+        const loop = loopFor(record.app.name)
+        loop.record = record
+        enter(loop, record, undefined, false)
+      }
       subscriptions.push(
         apps.onChange(heedChange),
         health.onChange((change) => queue.add(change.app)),

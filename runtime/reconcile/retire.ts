@@ -1,6 +1,7 @@
 /** Which replicas of an app leave. Pure. Old and unhealthy ones leave only as new ones serve in their place. */
+import { allowanceOf } from './allowance.ts'
 import type { Goal } from './facts.ts'
-import { isFresh, isLeaving, type Seat, surgeOf } from './seat.ts'
+import { isFresh, isLeaving, readyAtMs, type Seat, surgeOf } from './seat.ts'
 
 export interface Retirement {
   readonly reason: string
@@ -28,7 +29,7 @@ export function chooseRetirements(
     if (!seat.facts.isCurrent) retire(seat, 'it is of a version that is no longer wanted')
     else if (hasFailedToStart(goal, seat, nowMs, wakes)) {
       const missed = seat.facts.hasHealthCheck ? 'become healthy' : 'accept a connection on its port'
-      retire(seat, `it did not ${missed} within ${goal.startupBudgetMs / 1000} s`, true)
+      retire(seat, `it did not ${missed} within ${goal.startupBudgetMs / 1000} s${sayHealth(seat)}`, true)
     }
   }
 
@@ -36,8 +37,8 @@ export function chooseRetirements(
   for (const seat of byDispensability(fresh).slice(0, Math.max(0, fresh.length - goal.replicas))) {
     retire(seat, 'fewer replicas are wanted')
   }
-  for (const seat of surplusOfStale(goal, staying())) {
-    if (seat.facts.isCurrent) retire(seat, 'it is unhealthy', true)
+  for (const seat of surplusOfStale(goal, staying(), nowMs, wakes)) {
+    if (seat.facts.isCurrent) retire(seat, `it is unhealthy${sayHealth(seat)}`, true)
     else retire(seat, 'its successor serves')
   }
   const over = staying().length - goal.replicas - surgeOf(goal)
@@ -46,9 +47,11 @@ export function chooseRetirements(
   return leaving
 }
 
+const sayHealth = ({ facts }: Seat): string => (facts.healthMessage === undefined ? '' : `: ${facts.healthMessage}`)
+
 /** Only a decisive answer condemns: while the check itself cannot be made, the replica is not at fault. */
 function hasFailedToStart(goal: Goal, seat: Seat, nowMs: number, wakes: number[]): boolean {
-  if (seat.facts.state === 'pending') return false
+  if (seat.facts.state === 'pending' || seat.facts.isOutOfReach) return false
   const deadlineMs = seat.facts.startedAtMs + goal.startupBudgetMs
   if (nowMs >= deadlineMs) return seat.facts.health === 'unhealthy' || !seat.facts.hasHealthCheck
   wakes.push(deadlineMs)
@@ -56,22 +59,29 @@ function hasFailedToStart(goal: Goal, seat: Seat, nowMs: number, wakes: number[]
 }
 
 /** Stale replicas (old version, or unhealthy) beyond what must stay while fresh ones do not yet take requests. */
-function surplusOfStale(goal: Goal, staying: readonly Seat[]): Seat[] {
+function surplusOfStale(goal: Goal, staying: readonly Seat[], nowMs: number, wakes: number[]): Seat[] {
   const stale = staying.filter((seat) => !isFresh(seat))
-  const receiving = staying.filter((seat) => isFresh(seat) && seat.rotation === 'serving' && seat.facts.isReceiving)
+  if (stale.length === 0) return []
+  const { surge, unavailable } = allowanceOf(goal.rollout, goal.replicas)
+  let ready = 0
+  for (const seat of staying) {
+    const atMs = isFresh(seat) ? readyAtMs(goal, seat) : undefined
+    if (atMs === undefined) continue
+    if (atMs <= nowMs) ready += 1
+    else wakes.push(atMs)
+  }
   // Without surge room has to be made first; otherwise nothing leaves before the new version has shown that it serves.
-  const mayMissSome = receiving.length > 0 || surgeOf(goal) === 0
-  const slack = mayMissSome ? goal.rollout.maxUnavailable : 0
-  const keep = Math.max(0, goal.replicas - receiving.length - slack)
+  const slack = ready > 0 || surge === 0 ? unavailable : 0
+  const keep = Math.max(0, goal.replicas - ready - slack)
   return byDispensability(stale).slice(0, Math.max(0, stale.length - keep))
 }
 
-/** First those that do not serve, then other versions, then the youngest; the id settles a tie. */
+/** First the unhealthy, then those that start, then other versions, then the youngest; the id settles a tie. */
 function byDispensability(seats: readonly Seat[]): Seat[] {
-  const isServing = (seat: Seat) => Number(seat.rotation === 'serving')
+  const worth = ({ rotation }: Seat) => (rotation === 'serving' ? 2 : rotation === 'starting' ? 1 : 0)
   return seats.toSorted(
     (a, b) =>
-      isServing(a) - isServing(b) ||
+      worth(a) - worth(b) ||
       Number(a.facts.isCurrent) - Number(b.facts.isCurrent) ||
       b.facts.startedAtMs - a.facts.startedAtMs ||
       (a.facts.id < b.facts.id ? 1 : -1),

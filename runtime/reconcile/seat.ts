@@ -1,4 +1,5 @@
 /** A replica together with where it stands after the plan that is being made. Pure. */
+import { allowanceOf } from './allowance.ts'
 import type { Goal, ReplicaFacts } from './facts.ts'
 import type { Rotation } from './reconcile.ts'
 
@@ -16,7 +17,15 @@ export function isFresh(seat: Seat): boolean {
   return seat.facts.isCurrent && seat.rotation !== 'unhealthy'
 }
 
-/** With neither surge nor unavailability allowed nothing could ever be replaced. */
 export function surgeOf(goal: Goal): number {
-  return goal.rollout.maxSurge === 0 && goal.rollout.maxUnavailable === 0 ? 1 : goal.rollout.maxSurge
+  return allowanceOf(goal.rollout, goal.replicas).surge
+}
+
+/**
+ * When it counts as a successor: new requests reach it, and it has served for as long as the spec asks for. Undefined while
+ * time alone will not bring that about.
+ */
+export function readyAtMs(goal: Goal, { facts, rotation }: Seat): number | undefined {
+  const isServing = rotation === 'serving' && facts.rotation === 'serving' && facts.isReceiving
+  return isServing ? facts.sinceMs + (goal.rollout.minReadySeconds ?? 0) * 1000 : undefined
 }

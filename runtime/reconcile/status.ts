@@ -2,6 +2,7 @@
 import type { HealthState } from '../health/health.ts'
 import { goalOf, isCurrent, type Loop, type Replica } from './loop.ts'
 import type { AppStatus } from './reconcile.ts'
+import { progressOf, rolloutView } from './rollout.ts'
 import { isLeaving } from './seat.ts'
 import { isRefused, wantedVersion } from './target.ts'
 
@@ -13,6 +14,12 @@ export interface Surroundings {
   /** Why the app's driver cannot be worked with. */
   readonly driverProblem?: string | undefined
   readonly nowMs: number
+}
+
+/** As `isSettled`, and nothing is being rolled out any more. */
+export function isAtRest(loop: Loop, shutdown?: string): boolean {
+  const isRolling = goalOf(loop, shutdown).ending === undefined && loop.memory.rollout !== undefined
+  return !isRolling && isSettled(loop, shutdown)
 }
 
 /** Everything is as wanted: the right number of the right version takes requests, and nothing is on its way out. */
@@ -32,6 +39,8 @@ export function statusOf(loop: Loop, around: Surroundings): AppStatus {
   const replicas = [...loop.replicas.values()]
   const running = replicas.filter((replica) => replica.instance?.isRunning === true)
   const problems = problemsOf(loop, around)
+  const progress = progressOf(loop)
+  const rollout = rolloutLine(loop, around)
   return {
     app: loop.name,
     phase: phaseOf(loop, replicas.length, problems.length > 0),
@@ -40,7 +49,15 @@ export function statusOf(loop: Loop, around: Surroundings): AppStatus {
     serving: running.filter((replica) => replica.rotation === 'serving').length,
     generation: around.generation,
     problems,
+    ...(progress.length === 0 ? {} : { progress }),
+    ...(rollout === undefined ? {} : { rollout }),
   }
+}
+
+function rolloutLine(loop: Loop, around: Surroundings): string | undefined {
+  if (!loop.record || loop.isDeleted) return undefined
+  const { state, line } = rolloutView(loop, loop.record, around)
+  return state === 'done' || state === 'stopped' ? undefined : line
 }
 
 function phaseOf(loop: Loop, replicas: number, hasProblems: boolean): AppStatus['phase'] {

@@ -1,5 +1,7 @@
 /** Which version replicas should be of: the one that was applied, or the last good one when that has failed. Pure. */
+import { isDeepStrictEqual } from 'node:util'
 import type { App, AppRecord } from '../apps/app.ts'
+import type { RolloutEntry } from './reconcile.ts'
 
 export interface Version {
   readonly version: string
@@ -12,6 +14,19 @@ export interface Memory {
   readonly isRouted?: boolean
   /** The newest version that was once fully in rotation. */
   readonly good?: Version
+  /** The rollout that is under way. */
+  readonly rollout?: {
+    readonly version: string
+    /** The version that is replaced. */
+    readonly from: string
+    readonly startedAtMs: number
+    /** Rounds that have failed: a restart of Orchestry does not forgive them. */
+    readonly failures: number
+    /** The version that is given up by it. */
+    readonly refused?: string
+  }
+  /** The newest entry of the history. */
+  readonly entry?: { readonly number: number; readonly version: string; readonly outcome: RolloutEntry['outcome'] }
   /** The version that was rolled back, and what had failed. */
   readonly refused?: { readonly version: string; readonly because: string }
 }
@@ -30,16 +45,20 @@ export function specOfVersion(version: string, record: AppRecord | undefined, me
   return memory.good?.version === version ? memory.good.app : undefined
 }
 
-/** Undefined when nothing changes. There is nothing to roll back to until some version has been good. */
-export function afterFailures(
-  record: AppRecord,
-  memory: Memory,
-  failures: number,
-  because: string,
-): (Memory & { readonly good: Version }) | undefined {
+/** What a version that fails would be rolled back to. There is nothing until some other version has been good. */
+export function wayBack(record: AppRecord, { good, refused }: Memory): Version | undefined {
+  return refused?.version === record.version || good?.version === record.version ? undefined : good
+}
+
+export const hasFailedTooOften = (failures: number): boolean => failures >= roundsAllowed
+
+/** From now on the last good version is wanted again. */
+export function afterRefusal(record: AppRecord, memory: Memory, because: string, nowMs: number): Memory {
   const { good } = memory
-  if (failures < roundsAllowed || good === undefined || good.version === record.version) return undefined
-  return isRefused(record, memory) ? undefined : { ...memory, good, refused: { version: record.version, because } }
+  if (good === undefined) return memory
+  const { version } = record
+  const rollout = { version: good.version, from: version, startedAtMs: nowMs, failures: 0, refused: version }
+  return { ...memory, refused: { version, because }, rollout }
 }
 
 export function isRefused(record: AppRecord, memory: Memory): boolean {
@@ -59,11 +78,19 @@ function isEqual(a: App, b: App): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
-/** An operator's new spec, or a start by hand, is a new chance. */
+/** An operator's new spec, also one that is only checked or rolled out otherwise, or a start by hand, is a new chance. */
 export function afterChange(record: AppRecord, previous: AppRecord | undefined, memory: Memory): Memory | undefined {
   if (memory.refused === undefined) return undefined
-  const isNewChance = !isRefused(record, memory) || (record.isRunning && previous?.isRunning === false)
+  const isStarted = record.isRunning && previous?.isRunning === false
+  const isNewChance = !isRefused(record, memory) || isStarted || isTriedOtherwise(record, previous)
   return isNewChance ? withoutRefusal(memory) : undefined
+}
+
+/** The version is the same, but whether its replicas become healthy may come out otherwise. */
+export function isTriedOtherwise(record: AppRecord, previous: AppRecord | undefined): boolean {
+  if (previous === undefined || previous.app === record.app) return false
+  const { healthCheck, rollout } = previous.app
+  return !isDeepStrictEqual([healthCheck, rollout], [record.app.healthCheck, record.app.rollout])
 }
 
 function withoutRefusal(memory: Memory): Memory {

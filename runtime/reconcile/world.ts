@@ -29,6 +29,9 @@ export interface World {
   forgotten(replica: { readonly id: string; readonly driver: string }): void
   /** A replica runs. */
   started(id: string, loop: Loop): void
+  /** What was asked of the driver failed through no fault of the app: nothing more is asked of it until it lists again. */
+  unreachable(driver: string, thrown: unknown): void
+  isReachable(driver: string): boolean
 }
 
 /** Lets work go on beside the pass; when it is over the app is planned again. */

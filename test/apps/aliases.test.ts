@@ -48,6 +48,11 @@ const same: [title: string, other: string, own: string][] = [
   ],
   ['maxScaleOutStep', scaling('maxScaleOutStep: 2'), scaling(`behavior: { scaleOut: { ${step(2)} } }`)],
   ['maxScaleInStep', scaling('maxScaleInStep: 1'), scaling(`behavior: { scaleIn: { ${step(1)} } }`)],
+  [
+    'the times of a rollout',
+    spec('minReadySeconds: 5, progressDeadlineSeconds: 60'),
+    spec('env: []', 'rollout: { minReadySeconds: 5, progressDeadlineSeconds: 60 }\n'),
+  ],
   ['one cooldown for both ways', scaling('cooldownSeconds: 30'), scaling('cooldownSeconds: { out: 30, in: 30 }')],
   [
     'scaleUp and scaleDown',

@@ -259,6 +259,32 @@ test('conditions of a caller are kept', async (t) => {
   assert.equal((await apps.apply(changed, { expectedRevision: 1 })).record.revision, 2)
 })
 
+test('an earlier spec can come back with the scaling that is in force now', async (t) => {
+  const { apps } = await open(await openMemory(t))
+  const before = named('shop', 'scaling: { mode: manual, maxReplicas: 5, replicas: 2 } # then\n')
+  await apps.apply(before)
+  await apps.apply(named('shop', 'scaling: { mode: manual, maxReplicas: 9, replicas: 2 }\nrollout: { maxSurge: 2 }\n'))
+  await apps.setDesired('shop', 8)
+  const { record } = await apps.apply(before, { keepScaling: true })
+  assert.deepEqual([record.desired, record.app.scaling.maxReplicas, record.app.rollout.maxSurge], [8, 9, 1])
+  assert.match(record.source, /maxReplicas: 9/)
+  const { record: bare } = await apps.apply(named('shop'), { keepScaling: true })
+  assert.equal(bare.app.scaling.maxReplicas, 9)
+})
+
+test('a restart is another version of the same spec, and stays so with the next spec', async (t) => {
+  const store = await openMemory(t)
+  const { apps, events } = await open(store)
+  const { record: first } = await apps.apply(shop)
+  const restarted = await apps.restart('shop')
+  assert.notEqual(restarted.version, first.version)
+  assert.deepEqual(restarted.app, first.app)
+  assert.equal(events.at(-1)?.type, 'app.changed')
+  const { record: next } = await apps.apply(named('shop', 'rollout: { maxSurge: 2 }\n'))
+  assert.equal(next.version, restarted.version, 'what replaces nothing does not undo a restart either')
+  assert.equal((await open(store)).apps.get('shop')?.version, restarted.version)
+})
+
 test('a spec of another name than the address is refused where its name stands', async (t) => {
   const { apps } = await open(await openMemory(t))
   await assert.rejects(apps.apply(shop, { expectedName: 'store' }), (error: unknown) => {

@@ -786,10 +786,17 @@ const invalid: [title: string, text: string, lines: string[], drivers?: string[]
     ],
   ],
   [
-    'a surge in percent',
-    more('rollout: { maxSurge: 25% }'),
+    'a rollout whose shares are none',
+    more('rollout: { maxSurge: 0%, maxUnavailable: 0% }'),
     [
-      '5:22 /rollout/maxSurge | expected replicas above the wanted number during a rollout: a whole number from 0 to 100, found "25%"',
+      '5:22 /rollout/maxSurge | maxSurge and maxUnavailable are both 0, so no replica could ever be replaced; make one of them at least 1',
+    ],
+  ],
+  [
+    'a surge above all of them',
+    more('rollout: { maxSurge: 125% }'),
+    [
+      '5:22 /rollout/maxSurge | expected replicas above the wanted number during a rollout: a whole number from 0 to 100, or a share of them such as `25%`, found "125%"',
     ],
   ],
   [

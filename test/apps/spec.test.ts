@@ -26,7 +26,14 @@ test('the smallest spec becomes an app with every default', () => {
         scaleIn: { stabilizationWindowSeconds: 60, policies: [], select: 'max', isDisabled: false },
       },
     },
-    rollout: { maxSurge: 1, maxUnavailable: 0, drainSeconds: 10, stopGraceSeconds: 10 },
+    rollout: {
+      maxSurge: 1,
+      maxUnavailable: 0,
+      minReadySeconds: 2,
+      progressDeadlineSeconds: 600,
+      drainSeconds: 10,
+      stopGraceSeconds: 10,
+    },
   })
 })
 
@@ -81,7 +88,7 @@ healthCheck:
   periodSeconds: 1
   failureThreshold: 2
   successThreshold: 2
-rollout: { maxSurge: 0, maxUnavailable: 1, drainSeconds: 0, stopGraceSeconds: 2.5 }
+rollout: { maxSurge: 25%, maxUnavailable: 1, minReadySeconds: 0, drainSeconds: 0, stopGraceSeconds: 2.5 }
 `
 
 test('a full spec becomes an app field by field', () => {
@@ -145,7 +152,14 @@ test('a full spec becomes an app field by field', () => {
       failureThreshold: 2,
       successThreshold: 2,
     },
-    rollout: { maxSurge: 0, maxUnavailable: 1, drainSeconds: 0, stopGraceSeconds: 2.5 },
+    rollout: {
+      maxSurge: '25%',
+      maxUnavailable: 1,
+      minReadySeconds: 0,
+      progressDeadlineSeconds: 600,
+      drainSeconds: 0,
+      stopGraceSeconds: 2.5,
+    },
   })
 })
 

@@ -57,4 +57,19 @@ const other: [string, string, string][] = [
 for (const [what, from, to] of other)
   test(`${what} makes another version`, () => assert.notEqual(replaced(from, to), versionIn(base)))
 
+test('volumes, and what a container may, make another version', () => {
+  const { app } = parseSpec(base)
+  const volumes = [{ name: 'data', mountPath: '/data', isReadOnly: false }]
+  const security = { isRootWritable: false, capabilities: [] }
+  const versions = [app, { ...app, volumes }, { ...app, security }].map((one) => versionOf(one))
+  assert.equal(new Set(versions).size, 3)
+})
+
+test('a restart makes another version, each time', () => {
+  const { app } = parseSpec(base)
+  const versions = [0, 1, 2].map((restarts) => versionOf(app, restarts))
+  assert.equal(versions[0], versionOf(app))
+  assert.equal(new Set(versions).size, 3)
+})
+
 test('a version is 16 hex digits', () => assert.match(versionIn(base), /^[0-9a-f]{16}$/))

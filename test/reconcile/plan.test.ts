@@ -277,10 +277,10 @@ describe('a rollout', () => {
     ],
     ['without surge makes no more room than may be unavailable', goal(3, rollout(0, 1)), facts('old old starting'), ''],
     [
-      'with neither surge nor unavailability goes one by one all the same',
+      'with neither surge nor unavailability goes one by one all the same, and makes room first',
       goal(2, rollout(0, 0)),
       facts('old old'),
-      'start*1',
+      'retire(r1) publish(r0|r1) start*1',
     ],
     ['mends a death with the new version', goal(3), facts('old old dead'), 'discard(r2) publish(r0,r1|) start*2'],
     ['is over when none of the old ones is left', goal(2), facts('new new'), ''],

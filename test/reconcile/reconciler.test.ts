@@ -658,7 +658,7 @@ describe('Orchestry itself', () => {
     await world.restart()
     await world.clock.advance(20_000)
     assert.deepEqual(ids(world), before)
-    assert.match(world.reconciler.status('shop').problems.join(), /Driver fake cannot list its replicas: the daemon/)
+    assert.match(world.reconciler.status('shop').problems.join(), /Driver fake cannot be reached: the daemon/)
     world.driver.isListable = true
     assert.equal(await world.settle('shop'), true)
     assert.deepEqual(ids(world), before)

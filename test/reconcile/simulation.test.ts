@@ -1,6 +1,7 @@
 /** Five hundred random lives of a small cluster. Checkers watch every publish, start and stop; a failure names its seed. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { allowanceOf } from '../../runtime/reconcile/allowance.ts'
 import { sampleSpec } from '../support/fake-apps.ts'
 import { createReconcileWorld, type ReconcileWorld } from '../support/reconcile-world.ts'
 import { seeded } from '../support/seeded.ts'
@@ -37,7 +38,7 @@ function watch(world: ReconcileWorld): string[] {
       const isWell = views.get(id)?.isRunning && world.health.stateOf(id)?.status !== 'unhealthy'
       return isWell && !endpoints.includes(id) && world.driver.instances.get(id)?.isRunning
     })
-    const least = record.desired - record.app.rollout.maxUnavailable
+    const least = record.desired - allowanceOf(record.app.rollout, record.desired).unavailable
     const wasGivenBack = chosen.length === 0 || endpoints.length >= least
     if (!wasGivenBack)
       breaches.push(`${app} gave up ${chosen.join()} with ${endpoints.length} left of ${record.desired}`)
@@ -50,10 +51,10 @@ function watch(world: ReconcileWorld): string[] {
   world.driver.onRequest = ({ app }) => {
     const record = world.apps.get(app)
     if (!record) return void breaches.push(`${app} does not exist but is started`)
-    const { maxSurge } = record.app.rollout
+    const { surge } = allowanceOf(record.app.rollout, record.desired)
     const staying = world.views(app).filter((one) => one.isRunning && one.rotation !== 'draining')
     const there = staying.filter((one) => one.rotation !== 'stopping').length
-    if (there + 1 > record.desired + maxSurge) breaches.push(`${app}: ${there} and one more, ${record.desired} wanted`)
+    if (there + 1 > record.desired + surge) breaches.push(`${app}: ${there} and one more, ${record.desired} wanted`)
   }
   return breaches
 }

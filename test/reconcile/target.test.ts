@@ -3,13 +3,15 @@ import { test } from 'node:test'
 import type { AppRecord } from '../../runtime/apps/app.ts'
 import {
   afterChange,
-  afterFailures,
+  afterRefusal,
   afterSettled,
+  hasFailedTooOften,
   type Memory,
   specOfVersion,
   wantedVersion,
+  wayBack,
 } from '../../runtime/reconcile/target.ts'
-import { sampleSpec } from '../support/fake-apps.ts'
+import { sampleCheck, sampleSpec } from '../support/fake-apps.ts'
 
 const record = (version: string, more: Partial<AppRecord> = {}): AppRecord => ({
   app: sampleSpec('shop'),
@@ -23,6 +25,7 @@ const record = (version: string, more: Partial<AppRecord> = {}): AppRecord => ({
   revision: 1,
   ...more,
 })
+const { rollout } = sampleSpec('shop')
 const good: Memory = { isRouted: true, good: { version: 'v1', app: sampleSpec('shop') } }
 const refused: Memory = { ...good, refused: { version: 'v2', because: 'no such image.' } }
 
@@ -32,12 +35,22 @@ test('the applied version is wanted, unless it was refused', () => {
   assert.equal(wantedVersion(record('v3'), refused).version, 'v3')
 })
 
-test('a version is refused after three rounds, when there is one to go back to', () => {
-  assert.equal(afterFailures(record('v2'), good, 2, 'x'), undefined)
-  assert.deepEqual(afterFailures(record('v2'), good, 3, 'x')?.refused, { version: 'v2', because: 'x' })
-  assert.equal(afterFailures(record('v2'), {}, 30, 'x'), undefined)
-  assert.equal(afterFailures(record('v1'), good, 30, 'x'), undefined)
-  assert.equal(afterFailures(record('v2'), refused, 30, 'x'), undefined)
+test('there is a way back from a version only to another one that was good, and only once', () => {
+  assert.equal(wayBack(record('v2'), good)?.version, 'v1')
+  assert.equal(wayBack(record('v2'), {}), undefined)
+  assert.equal(wayBack(record('v1'), good), undefined)
+  assert.equal(wayBack(record('v2'), refused), undefined)
+})
+
+test('three rounds are too many', () => {
+  assert.deepEqual([2, 3, 30].map(hasFailedTooOften), [false, true, true])
+})
+
+test('a version that is given up is remembered with the reason, and the way back is a rollout too', () => {
+  const { refused: given, rollout } = afterRefusal(record('v2'), good, 'x', 5)
+  assert.deepEqual(given, { version: 'v2', because: 'x' })
+  assert.deepEqual(rollout, { version: 'v1', from: 'v2', startedAtMs: 5, failures: 0, refused: 'v2' })
+  assert.deepEqual(afterRefusal(record('v2'), {}, 'x', 5), {})
 })
 
 test('what was once fully in rotation is remembered, with its newest spec', () => {
@@ -55,7 +68,14 @@ test('a new version and a start by hand are new chances, another size is none', 
   assert.deepEqual(afterChange(record('v3'), record('v2'), refused), good)
   assert.deepEqual(afterChange(record('v2'), record('v2', { isRunning: false }), refused), good)
   assert.equal(afterChange(record('v2', { desired: 9 }), record('v2'), refused), undefined)
+  const scaled = sampleSpec('shop', { labels: { team: 'web' } })
+  assert.equal(afterChange(record('v2', { app: scaled }), record('v2'), refused), undefined)
   assert.equal(afterChange(record('v2'), record('v1'), good), undefined)
+})
+
+test('the same version that is checked otherwise, or rolled out otherwise, has a new chance', () => {
+  for (const more of [{ healthCheck: sampleCheck({ path: '/fine' }) }, { rollout: { ...rollout, minReadySeconds: 9 } }])
+    assert.deepEqual(afterChange(record('v2', { app: sampleSpec('shop', more) }), record('v2'), refused), good)
 })
 
 test('the spec of a version is the applied one, or the remembered one', () => {

@@ -3,7 +3,8 @@ import type { NewEvent } from '../../runtime/events/events.ts'
 import { createLog } from '../../runtime/log.ts'
 import type { InstanceView, Reconciler } from '../../runtime/reconcile/reconcile.ts'
 import { createReconciler } from '../../runtime/reconcile/reconciler.ts'
-import type { Key, Store, Write } from '../../runtime/store/store.ts'
+import { startsWith } from '../../runtime/store/key.ts'
+import type { Key, Range, Store, Write } from '../../runtime/store/store.ts'
 import { createFakeApps } from './fake-apps.ts'
 import { createFakeBalancing } from './fake-balancing.ts'
 import { createFakeClock } from './fake-clock.ts'
@@ -121,11 +122,17 @@ function mortal<T extends object>(port: T, life: { isOver: boolean }): T {
 }
 
 /** Enough of a store for what the reconciler remembers. */
-function createSmallStore(): Pick<Store, 'list' | 'write'> {
+function createSmallStore(): Pick<Store, 'get' | 'list' | 'write'> {
   const values = new Map<string, { key: Key; value: unknown }>()
   return {
-    async list<V>() {
-      return [...values.values()].map(({ key, value }) => ({ key, value: value as V, revision: 1 }))
+    async get<V>(key: Key) {
+      const found = values.get(JSON.stringify(key))
+      return found && { key, value: found.value as V, revision: 1 }
+    },
+    async list<V>({ prefix }: Range) {
+      return [...values.values()]
+        .filter(({ key }) => startsWith(key, prefix))
+        .map(({ key, value }) => ({ key, value: value as V, revision: 1 }))
     },
     async write(writes: readonly Write[]) {
       for (const write of writes) {
