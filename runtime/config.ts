@@ -1,6 +1,7 @@
 /** Settings of one Orchestry process: flags win over environment, environment over defaults. */
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { type ContainerPolicy, defaultContainerPolicy, readContainerPolicy } from './container-policy.ts'
 import { OrchestryError } from './errors.ts'
 import { limitPolicyForm, readLimitPolicy } from './limit-policy.ts'
 import type { LimitPolicy } from './limits.ts'
@@ -20,6 +21,8 @@ export interface Config {
   readonly onExit: 'stop' | 'keep'
   /** The most that any plugin gets, whatever its manifest asks for. */
   readonly pluginLimits: LimitPolicy
+  /** What apps may ask for of containers, and what they get that ask for nothing. */
+  readonly containerPolicy: ContainerPolicy
   /** How strictly sandbox processes are confined: a tier, or the strictest that this machine can give. */
   readonly sandboxTier: (typeof sandboxTiers)[number]
   /** Plugins that did not come with Orchestry are not run in a tier below it. */
@@ -53,6 +56,7 @@ export const settingVariables: Record<keyof Settings, string> = {
   tickMs: 'ORCHESTRY_TICK_MS',
   onExit: 'ORCHESTRY_ON_EXIT',
   pluginLimits: 'ORCHESTRY_PLUGIN_LIMITS',
+  containerPolicy: 'ORCHESTRY_CONTAINER_POLICY',
   sandboxTier: 'ORCHESTRY_SANDBOX_TIER',
   sandboxFloor: 'ORCHESTRY_SANDBOX_FLOOR',
   dockerHost: 'ORCHESTRY_DOCKER_HOST',
@@ -99,6 +103,12 @@ export function readConfig(
     if (given === undefined || given === '') return {}
     return readRegistries(String(given)) ?? refuse('registries', registriesForm)
   }
+  const containers = (): ContainerPolicy => {
+    const given = value('containerPolicy')
+    if (given === undefined || given === '') return defaultContainerPolicy
+    const policy = readContainerPolicy(String(given))
+    return 'wrong' in policy ? refuse('containerPolicy', policy.wrong) : policy
+  }
   const host = String(value('host') ?? '127.0.0.1')
   if (!loopback.has(host))
     refuse('host', 'a loopback address (127.0.0.1, ::1): without authentication nothing else is served')
@@ -113,6 +123,7 @@ export function readConfig(
     tickMs: whole('tickMs', 1000, 50, 60_000),
     onExit: oneOf('onExit', 'stop', ['stop', 'keep']),
     pluginLimits: policy(),
+    containerPolicy: containers(),
     sandboxTier: oneOf('sandboxTier', 'best', sandboxTiers),
     sandboxFloor: whole('sandboxFloor', 1, 0, 3) as Config['sandboxFloor'],
     ...dockerSettings(value, env, refuse),

@@ -28,6 +28,7 @@ export const catalogue = {
   ORC_APP_EXISTS: operator(409, 'An app of this name exists'),
   ORC_APP_ROUTE_TAKEN: operator(409, 'Another app has this route'),
   ORC_APP_UNKNOWN: operator(404, 'There is no app of this name'),
+  ORC_SPEC_FORBIDDEN: operator(403, "The operator's policy does not allow what the spec asks for"),
   ORC_SPEC_INVALID: operator(400, 'The app spec is not valid'),
   ORC_SPEC_UNREADABLE: operator(400, 'The app spec is neither YAML nor JSON'),
 

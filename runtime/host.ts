@@ -116,7 +116,13 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
     drivers.set(dockerDriver.name, dockerDriver)
     undoing.add('the Docker driver', () => dockerDriver.close({ keep }))
     const dockerListeners = createDockerListeners(config.dockerHost)
-    const apps = await createApps({ store, clock, events, drivers: [...drivers.keys()] })
+    const apps = await createApps({
+      store,
+      clock,
+      events,
+      drivers: [...drivers.keys()],
+      containerPolicy: config.containerPolicy,
+    })
 
     const dataplane = createDataplane({
       dataDir: dataDir.path,
@@ -217,6 +223,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       clock,
       log,
       secretOf: secrets.value,
+      containerPolicy: config.containerPolicy,
     })
     const decisionLog = createDecisionLog({ store, clock })
     const scaling = createScaling({

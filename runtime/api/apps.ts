@@ -34,6 +34,7 @@ const create = operation({
   answers: { 201: Applied },
   errors: [
     'ORC_SPEC_INVALID',
+    'ORC_SPEC_FORBIDDEN',
     'ORC_SPEC_UNREADABLE',
     'ORC_APP_EXISTS',
     'ORC_APP_ROUTE_TAKEN',
@@ -53,14 +54,20 @@ const apply = operation({
     'With `If-Match: "<revision>"` only if nobody changed it since; with `If-None-Match: *` only if it is new.',
   rawBody: specMedia,
   answers: { 200: Applied, 201: Applied },
-  errors: ['ORC_SPEC_INVALID', 'ORC_SPEC_UNREADABLE', 'ORC_APP_ROUTE_TAKEN', 'ORC_API_PRECONDITION'],
+  errors: [
+    'ORC_SPEC_INVALID',
+    'ORC_SPEC_FORBIDDEN',
+    'ORC_SPEC_UNREADABLE',
+    'ORC_APP_ROUTE_TAKEN',
+    'ORC_API_PRECONDITION',
+  ],
 })
 const applyAny = operation({
   tag,
   summary: 'Create or change the app that the spec names',
   rawBody: specMedia,
   answers: { 200: Applied, 201: Applied },
-  errors: ['ORC_SPEC_INVALID', 'ORC_SPEC_UNREADABLE', 'ORC_APP_ROUTE_TAKEN'],
+  errors: ['ORC_SPEC_INVALID', 'ORC_SPEC_FORBIDDEN', 'ORC_SPEC_UNREADABLE', 'ORC_APP_ROUTE_TAKEN'],
 })
 const remove = operation({
   tag,

@@ -1,6 +1,7 @@
 /** Every app, held in memory and written through to the store before anyone else sees a change. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../clock.ts'
+import { type ContainerPolicy, defaultContainerPolicy } from '../container-policy.ts'
 import { codeOf, OrchestryError } from '../errors.ts'
 import type { Events, EventType } from '../events/events.ts'
 import { nearest } from '../nearest.ts'
@@ -25,8 +26,9 @@ export async function createApps(deps: {
   events: Pick<Events, 'emit'>
   /** Names of the drivers there are. */
   drivers: readonly string[]
+  containerPolicy?: ContainerPolicy
 }): Promise<Apps> {
-  const { store, clock, events, drivers } = deps
+  const { store, clock, events, drivers, containerPolicy = defaultContainerPolicy } = deps
   const records = new Map<string, AppRecord>()
   const routes = createRoutes()
   const { take: inTurn } = createTurns()
@@ -135,7 +137,7 @@ export async function createApps(deps: {
     get: (name) => records.get(name),
     require,
     async apply(text, options = {}) {
-      const parsed = parseSpec(text, { drivers })
+      const parsed = parseSpec(text, { drivers, containerPolicy })
       const { name } = parsed.app
       refuseOtherName(parsed, options.expectedName)
       return inTurn(name, async () => {

@@ -113,7 +113,7 @@ function hostConfig(request: StartRequest, place: Placement): ContainerBody['Hos
     ReadonlyRootfs: !isRootWritable,
     Tmpfs: isRootWritable ? {} : scratch(mounts),
     Mounts: mounts,
-    PidsLimit: mostProcesses,
+    PidsLimit: request.pids ?? mostProcesses,
     // No more swap than memory: a replica at its limit is to be seen, not to grind.
     ...(memoryBytes !== undefined && { Memory: memoryBytes, MemorySwap: memoryBytes }),
     ...(cpuMilli !== undefined && { NanoCpus: cpuMilli * 1_000_000 }),

@@ -23,8 +23,9 @@ export interface Failure {
 /** @param chance in [0, 1): spreads the waits. */
 export function afterFailure(backoff: Backoff, failure: Failure, nowMs: number, chance: number): Backoff {
   if (failure.servedMs !== undefined && failure.servedMs >= provenMs) return backoff
-  // Replicas that were started together fail together: that is one failure, not one for each.
-  if (failure.startedAtMs <= backoff.lastFailureAtMs) return backoff
+  // Replicas that were started together fail together: that is one failure, not one for each. One that was started after it, and be
+  // it in the same moment, is another.
+  if (failure.startedAtMs <= backoff.lastFailureAtMs && failure.startedAtMs < backoff.retryAtMs) return backoff
   const failures = backoff.failures + 1
   const isFirstAccident = failures === 1 && failure.servedMs !== undefined
   const delayMs = isFirstAccident ? 0 : Math.min(longestMs, firstMs * 2 ** (failures - 1))

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { AppChange, AppRecord, Apps } from '../apps/app.ts'
 import type { Balancing } from '../balancing/balancing.ts'
 import type { Clock } from '../clock.ts'
+import { type ContainerPolicy, defaultContainerPolicy } from '../container-policy.ts'
 import type { Driver, DriverEvent, Instance } from '../drivers/driver.ts'
 import { OrchestryError } from '../errors.ts'
 import type { Events } from '../events/events.ts'
@@ -50,6 +51,7 @@ export interface ReconcilerParts {
   readonly accepts?: (host: string, port: number) => Promise<boolean>
   /** What replicas get where their spec names a secret; without it there is none. */
   readonly secretOf?: SecretOf
+  readonly containerPolicy?: ContainerPolicy
 }
 
 export function createReconciler(parts: ReconcilerParts): Reconciler {
@@ -85,6 +87,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     log,
     chance,
     secretOf: parts.secretOf ?? (() => undefined),
+    containerPolicy: parts.containerPolicy ?? defaultContainerPolicy,
     newSuffix: parts.newSuffix ?? (() => randomBytes(4).toString('hex')),
     accepts: parts.accepts ?? accepts,
     stopping: stopping.signal,

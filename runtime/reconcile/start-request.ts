@@ -1,18 +1,25 @@
 /** What a driver is told to start, from the spec. Pure. */
 import type { App } from '../apps/app.ts'
+import { boundsOf, type ContainerPolicy, defaultContainerPolicy, policyViolations } from '../container-policy.ts'
 import type { StartRequest } from '../drivers/driver.ts'
 import { OrchestryError } from '../errors.ts'
 
 /** The value of a secret; undefined where none can be had. */
 export type SecretOf = (name: string) => string | undefined
 
-/** @throws ORC_DRIVER_START_FAILED when the spec names a secret that cannot be had. */
+/**
+ * @param options.containerPolicy as it is now: the spec may have been applied under another one
+ * @throws ORC_DRIVER_START_FAILED when the spec names a secret that cannot be had
+ * @throws ORC_SPEC_FORBIDDEN when the policy does not allow the container any more
+ */
 export function startRequest(
   id: string,
   version: string,
   app: App,
-  { replicas, secretOf }: { replicas: number; secretOf: SecretOf },
+  options: { replicas: number; secretOf: SecretOf; containerPolicy?: ContainerPolicy },
 ): StartRequest {
+  const { replicas, secretOf, containerPolicy = defaultContainerPolicy } = options
+  refuseForbidden(app, containerPolicy)
   const env: Record<string, string> = {}
   const envFields: Record<string, 'instance.ip' | 'instance.port'> = {}
   for (const entry of app.env) {
@@ -24,7 +31,8 @@ export function startRequest(
   }
   // What takes the traffic speaks HTTP where any port does.
   const port = app.ports.find(({ protocol }) => protocol === 'HTTP') ?? app.ports[0]
-  const { args, volumes, security, pids } = app
+  const { args, volumes, security } = app
+  const { cpuMilli, memoryBytes, pids } = app.image === undefined ? app : boundsOf(app, containerPolicy)
   return {
     id,
     app: app.name,
@@ -34,14 +42,24 @@ export function startRequest(
     envFields,
     ...(args === undefined ? {} : { args }),
     ...(app.workingDir === undefined ? {} : { workingDir: app.workingDir }),
-    ...(app.cpuMilli === undefined ? {} : { cpuMilli: app.cpuMilli }),
-    ...(app.memoryBytes === undefined ? {} : { memoryBytes: app.memoryBytes }),
+    ...(cpuMilli === undefined ? {} : { cpuMilli }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
     ...(pids === undefined ? {} : { pids }),
     ...(port === undefined ? {} : { containerPort: port.containerPort, ports: app.ports }),
     ...(app.image === undefined ? {} : { image: app.image }),
     ...(volumes === undefined ? {} : { volumes }),
     ...(security === undefined ? {} : { security }),
   }
+}
+
+function refuseForbidden(app: App, policy: ContainerPolicy): void {
+  const violations = policyViolations(app, policy)
+  if (violations.length === 0) return
+  const why = violations.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ')
+  throw new OrchestryError(
+    'ORC_SPEC_FORBIDDEN',
+    `${why}. The spec was allowed when it was applied: apply a changed one, or change ORCHESTRY_CONTAINER_POLICY. What runs goes on; nothing was started.`,
+  )
 }
 
 function refuse(app: string, variable: string, secret: string): never {

@@ -112,7 +112,7 @@ export function createStarter(world: World, beside: Beside, failures: Failures) 
     }
     loop.replicas.set(id, replica)
     loop.startsUnderWay += 1
-    const work = begin(loop, replica, () => startRequest(id, version, app, { replicas, secretOf: world.secretOf }))
+    const work = begin(loop, replica, () => startRequest(id, version, app, { ...world, replicas }))
       .then((hasStarted) => {
         if (hasStarted && app.healthCheck === undefined) {
           beside(loop, 'waiting for a replica to listen', opening(replica))

@@ -1,6 +1,7 @@
 /** What the carrying out of steps needs of the rest of the house. */
 import type { Balancing } from '../balancing/balancing.ts'
 import type { Clock } from '../clock.ts'
+import type { ContainerPolicy } from '../container-policy.ts'
 import type { Driver } from '../drivers/driver.ts'
 import type { Events } from '../events/events.ts'
 import type { Log } from '../log.ts'
@@ -15,6 +16,7 @@ export interface World {
   readonly log: Log
   readonly chance: () => number
   readonly secretOf: SecretOf
+  readonly containerPolicy: ContainerPolicy
   /** What tells replicas of an app apart; never the same twice. */
   readonly newSuffix: () => string
   /** Whether something listens there. */

@@ -4,6 +4,7 @@ import type { ApiDeps } from '../../runtime/api/deps.ts'
 import type { App, AppRecord } from '../../runtime/apps/app.ts'
 import type { PluginLogLine } from '../../runtime/capabilities/capability.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import { defaultContainerPolicy } from '../../runtime/container-policy.ts'
 import { createDashboard } from '../../runtime/dashboard/build.ts'
 import type { LogLine } from '../../runtime/drivers/driver.ts'
 import { OrchestryError } from '../../runtime/errors.ts'
@@ -228,6 +229,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
         tickMs: 1000,
         onExit: 'stop',
         pluginLimits: {},
+        containerPolicy: defaultContainerPolicy,
         sandboxTier: 'best',
         sandboxFloor: 1,
         dockerHost: 'unix:///var/run/docker.sock',

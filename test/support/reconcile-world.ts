@@ -1,4 +1,5 @@
 /** Everything around a reconciler, in memory and on a clock of its own. The controller can die and come back. */
+import { type ContainerPolicy, defaultContainerPolicy } from '../../runtime/container-policy.ts'
 import type { NewEvent } from '../../runtime/events/events.ts'
 import { createLog } from '../../runtime/log.ts'
 import type { InstanceView, Reconciler } from '../../runtime/reconcile/reconcile.ts'
@@ -22,6 +23,7 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
   const store = createSmallStore()
   const log = createLog({ level: 'silent' })
 
+  const settings: { containerPolicy: ContainerPolicy } = { containerPolicy: defaultContainerPolicy }
   let suffix = 0
   let life = { isOver: false }
   const make = (health: FakeHealth): Reconciler => {
@@ -38,6 +40,7 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
       chance,
       accepts: async () => world.isListening,
       secretOf: (name) => world.secrets.get(name),
+      containerPolicy: settings.containerPolicy,
       newSuffix: () => {
         suffix += 1
         return suffix.toString(16).padStart(8, '0')
@@ -60,6 +63,8 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     /** Whether replicas accept connections. */
     isListening: true,
     secrets: new Map<string, string>(),
+    /** Read when the controller starts. */
+    settings,
     reconciler: make(firstHealth),
     /** Starts the controller; a listing takes its time. */
     async start() {

@@ -18,6 +18,7 @@ export const declareServe: Declare = (command, { deps }) => {
       '--plugin-limits <limits>',
       'the most any plugin gets, like memoryMb=64,cpuMs=500 (ORCHESTRY_PLUGIN_LIMITS)',
     )
+    .option('--container-policy <json>', 'what apps may ask for of containers (ORCHESTRY_CONTAINER_POLICY)')
     .addOption(
       new Option(
         '--sandbox-tier <tier>',
