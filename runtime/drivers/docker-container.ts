@@ -137,7 +137,6 @@ function environment(request: StartRequest, place: Placement): Record<string, st
     ...Object.fromEntries(fields),
     ORCHESTRY_APP: app,
     ORCHESTRY_INSTANCE: id,
-    ORCHESTRY_OWNER: place.ownerId,
     ORCHESTRY_VERSION: version,
   }
 }

@@ -77,8 +77,14 @@ export function createFailures(world: World, beside: Beside): Failures {
     },
     exited(loop, replica, isBlameless) {
       const exit = replica.instance?.exit
-      const how = exit?.signal ? `was ended by ${exit.signal}` : exit ? `exited with code ${exit.code}` : 'is gone'
-      const data = { instance: replica.id, code: exit?.code ?? null, signal: exit?.signal ?? null }
+      const ended = exit?.signal ? `was ended by ${exit.signal}` : exit ? `exited with code ${exit.code}` : 'is gone'
+      const how = exit?.isOutOfMemory ? `${ended}, because it used more memory than resources.memory gives it` : ended
+      const data = {
+        instance: replica.id,
+        code: exit?.code ?? null,
+        signal: exit?.signal ?? null,
+        ...(exit?.isOutOfMemory && { isOutOfMemory: true }),
+      }
       if (replica.rotation !== 'stopping') events.emit({ type: 'instance.exited', app: loop.name, data })
       // The end of an old version says nothing about the one that is wanted.
       if (!isBlameless && !isLeaving(replica.rotation) && isCurrent(loop, replica)) {

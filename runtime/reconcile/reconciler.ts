@@ -199,8 +199,8 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     adoption.started(instance.id, loop)
     const data = { instance: instance.id, version: instance.version, driver: driver.name }
     if (!instance.isRunning) {
-      const { code = null, signal = null } = instance.exit ?? {}
-      events.emit({ type: 'instance.exited', app: instance.app, data: { instance: instance.id, code, signal } })
+      const exit = { code: null, signal: null, ...instance.exit }
+      events.emit({ type: 'instance.exited', app: instance.app, data: { instance: instance.id, ...exit } })
     } else {
       events.emit({ type: 'instance.adopted', app: instance.app, data: isOrphan ? { ...data, isOrphan } : data })
       loop.holdUntilMs = isOrphan ? 0 : nowMs + holdMs
