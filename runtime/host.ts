@@ -4,6 +4,7 @@ import { createApi } from './api/app.ts'
 import { type ApiServer, listen } from './api/server.ts'
 import { createApps } from './apps/registry.ts'
 import { createBalancing } from './balancing/publish.ts'
+import { createSignals } from './balancing/signals.ts'
 import { createDaemons } from './capabilities/daemons.ts'
 import { createPluginLogs } from './capabilities/log.ts'
 import { createOfferedCapabilities } from './capabilities/offered.ts'
@@ -225,6 +226,15 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       secretOf: secrets.value,
       containerPolicy: config.containerPolicy,
     })
+    const signals = createSignals({
+      hooks,
+      clock,
+      log,
+      onFailing: ({ app, id }) => {
+        health.suspect(id)
+        reconciler.suspect(app, id)
+      },
+    })
     const decisionLog = createDecisionLog({ store, clock })
     const scaling = createScaling({
       apps,
@@ -338,6 +348,8 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
     undoing.add('health', () => health.stop())
     await reconciler.start()
     undoing.add('the reconciler', () => reconciler.stop({ keep }))
+    signals.start()
+    undoing.add('the signals of load balancers', () => signals.stop())
     scaling.start()
     undoing.add('scaling', () => scaling.stop())
     collector.start()

@@ -128,6 +128,8 @@ export const limits = {
   /** Client connections of the embedded proxy; each may hold one more to an endpoint. */
   proxyConnections: 16_384,
   proxyConnectionsPerEndpoint: 4_096,
+  /** Endpoints that a load balancer tells of at once, of those where requests failed; the others show themselves again. */
+  endpointSignals: 1_000,
   /** The proxy's log file is emptied when it is larger. */
   proxyLogBytes: 4 * 1024 * 1024,
   /** What a server of a plugin wrote to its outputs is emptied when it is larger. */

@@ -329,6 +329,8 @@ export interface ProxyCapability {
   status(app: string): Promise<import('./model.ts').UpstreamStatus | null>
   /** What the proxy has seen since the last call, per app. */
   traffic(): Promise<import('./model.ts').Sample[]>
+  /** Endpoints where requests failed since this was last asked. */
+  signals(): Promise<import('./model.ts').EndpointSignal[]>
 }
 export interface KvCapability {
   get(key: string): Promise<unknown>

@@ -158,7 +158,8 @@ export type UpstreamStatus = Type.Static<typeof UpstreamStatus>
 
 /**
  * What a load balancer saw of one endpoint since it was last asked: requests that got an answer, and requests that found nobody
- * there or were cut off. A passive signal: it never condemns a replica, it makes Orchestry look at once.
+ * there or were cut off. A passive signal: it never condemns a replica, it makes Orchestry look at once. Endpoints where nothing
+ * failed may be left out.
  */
 export const EndpointSignal = Type.Object({
   app: name,

@@ -9,7 +9,7 @@ export const capabilityOperations = {
   exec: ['run', 'start', 'stop', 'signal', 'status'],
   secrets: ['get'],
   crypto: ['hash', 'hmac', 'randomBytes', 'randomUuid'],
-  proxy: ['apply', 'remove', 'status', 'traffic'],
+  proxy: ['apply', 'remove', 'status', 'traffic', 'signals'],
   kv: ['get', 'put', 'delete', 'list'],
   log: ['debug', 'info', 'warn', 'error'],
   clock: [],

@@ -226,6 +226,7 @@ function proxyOf(traffic: true | readonly Sample[], { upstreams }: Recorded) {
       return { app, generation: upstream.generation, endpoints }
     },
     traffic: async () => (traffic === true ? [] : copy(traffic)),
+    signals: async () => [],
   }
 }
 

@@ -7,5 +7,6 @@ export default definePlugin({
     remove: (app, { ctx }) => ctx.proxy.remove(app),
     status: (app, { ctx }) => ctx.proxy.status(app),
     metrics: (_, { ctx }) => ctx.proxy.traffic(),
+    signals: (_, { ctx }) => ctx.proxy.signals(),
   },
 })

@@ -35,7 +35,7 @@ export interface OfferedDeps {
   readonly events: Pick<Events, 'append' | 'list'>
   readonly metrics: Pick<Metrics, 'snapshot' | 'record'>
   readonly secrets: Pick<Secrets, 'value' | 'redact' | 'redactData'>
-  readonly dataplane: Pick<Dataplane, 'apply' | 'remove' | 'status' | 'traffic'>
+  readonly dataplane: Pick<Dataplane, 'apply' | 'remove' | 'status' | 'traffic' | 'signals'>
   readonly log: Capability<'log'>
   /** Every app as a plugin may see it. */
   readonly appViews: () => readonly AppView[]

@@ -13,7 +13,7 @@ const readStatus = argumentsOf('proxy.status', appName)
 const routePath = /^\/(?:[^\s?#]+\/)?$/
 
 export function createProxyCapability(
-  dataplane: Pick<Dataplane, 'apply' | 'remove' | 'status' | 'traffic'>,
+  dataplane: Pick<Dataplane, 'apply' | 'remove' | 'status' | 'traffic' | 'signals'>,
 ): Capability<'proxy'> {
   return {
     kind: 'proxy',
@@ -28,6 +28,7 @@ export function createProxyCapability(
         remove: (args) => dataplane.remove(readRemove(args)[0]),
         status: (args) => dataplane.status(readStatus(args)[0]),
         traffic: () => dataplane.traffic(),
+        signals: () => dataplane.signals(),
       },
     }),
   }

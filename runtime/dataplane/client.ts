@@ -176,6 +176,7 @@ export function createDataplane(deps: DataplaneDeps): Dataplane {
     },
     status: async (app) => link().status(app),
     traffic: async () => link().traffic(),
+    signals: async () => link().signals(),
     async start() {
       if (stopping) return
       const controller = new AbortController()

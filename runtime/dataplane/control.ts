@@ -60,6 +60,8 @@ export function createControlServer(deps: Deps): ControlServer {
       return { status: 200, body: pong }
     },
     'GET traffic': () => ({ status: 200, body: rotation.samples() }),
+    // Not a GET: what is told is told once.
+    'POST signals': () => ({ status: 200, body: rotation.takeSignals() }),
     'PUT upstreams': ({ rest, body }) => {
       // Checked against its schema where it came from: here the schema library would cost every restart 150 ms.
       const upstream = body as Upstream

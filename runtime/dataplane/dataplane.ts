@@ -1,5 +1,5 @@
 /** The port of the embedded reverse proxy: a process of its own that carries the apps' traffic, driven from here. */
-import type { Sample, Upstream, UpstreamStatus } from '@orchestry/sdk'
+import type { EndpointSignal, Sample, Upstream, UpstreamStatus } from '@orchestry/sdk'
 
 export interface Dataplane {
   /**
@@ -13,6 +13,8 @@ export interface Dataplane {
   status(app: string): Promise<UpstreamStatus | null>
   /** One set of samples per routed app, over the last two seconds. What was not seen has no sample. */
   traffic(): Promise<Sample[]>
+  /** Requests to endpoints since this was last asked, of those endpoints where some found nobody or were cut off. */
+  signals(): Promise<EndpointSignal[]>
   /**
    * Adopts the proxy process of this data directory when it fits, else starts one. Resolves when it listens.
    * @throws ORC_CONFIG_PORT_IN_USE, ORC_DATAPLANE_UNAVAILABLE

@@ -62,11 +62,16 @@ export function createForward(deps: { rotation: Rotation; clock: Pick<Clock, 'mo
     target.pool.dispatch(
       dispatchOptions(exchange),
       handlerOf(exchange, {
-        onAnswer: (status) => answered(exchange, status),
+        onAnswer: (status) => {
+          rotation.answered(target)
+          answered(exchange, status)
+        },
+        onCut: () => rotation.failed(target),
         onEnd: end,
         onFailure: (next) => {
           end()
           if (exchange.isClientGone) return
+          if (next.kind !== 'invalid') rotation.failed(target)
           if (next.kind === 'refused' || next.kind === 'connectTimeout') rotation.refused(target)
           const isWorthwhile = exchange.attempts < maxAttempts && mayRetry(next, exchange)
           if (isWorthwhile) attempt(exchange, next)
@@ -108,6 +113,8 @@ function dispatchOptions(exchange: Exchange): Dispatcher.DispatchOptions {
 
 interface Outcome {
   onAnswer(status: number): void
+  /** The endpoint ended the connection in the middle of its answer. */
+  onCut(): void
   onEnd(): void
   onFailure(failure: Failure): void
 }
@@ -149,6 +156,7 @@ function handlerOf(exchange: Exchange, outcome: Outcome): Dispatcher.DispatchHan
     },
     onResponseError(_controller, error) {
       if (!isAnswered) return outcome.onFailure(failureOf(error, isSent))
+      if (!exchange.isClientGone) outcome.onCut()
       outcome.onEnd()
       // The client has a part of the answer: only a cut connection tells it that the rest is missing.
       response.destroy()

@@ -1,5 +1,5 @@
 /** The controller's end of the control socket: every call bounded in time. */
-import type { Sample, Upstream, UpstreamStatus } from '@orchestry/sdk'
+import type { EndpointSignal, Sample, Upstream, UpstreamStatus } from '@orchestry/sdk'
 import { Client, Pool } from 'undici'
 import { OrchestryError } from '../errors.ts'
 import type { Pong } from './control.ts'
@@ -10,6 +10,7 @@ export interface Link {
   remove(app: string): Promise<void>
   status(app: string): Promise<UpstreamStatus | null>
   traffic(): Promise<Sample[]>
+  signals(): Promise<EndpointSignal[]>
   /** The port it listens on, or the system's code of why it cannot. */
   listen(host: string, port: number): Promise<{ port: number } | { code: string; detail: string }>
   shutdown(graceMs: number): Promise<void>
@@ -74,6 +75,7 @@ export function createLink(socketPath: string): Link {
       return expect(`tell the status of ${app}`, await call('GET', pathOf(app)), 200, 404) as UpstreamStatus | null
     },
     traffic: async () => expect('tell the traffic', await call('GET', '/traffic'), 200) as Sample[],
+    signals: async () => expect('tell of its endpoints', await call('POST', '/signals'), 200) as EndpointSignal[],
     async listen(host, port) {
       const answer = await call('POST', `/listen?host=${encodeURIComponent(host)}&port=${port}`)
       return expect('listen', answer, 200, 409, 422) as { port: number } | { code: string; detail: string }

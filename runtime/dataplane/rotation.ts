@@ -1,5 +1,5 @@
 /** Which endpoints of which app take requests right now, and what each of them is doing. Lives in the proxy process. */
-import type { Endpoint, Route, Sample, Upstream, UpstreamStatus } from '@orchestry/sdk'
+import type { Endpoint, EndpointSignal, Route, Sample, Upstream, UpstreamStatus } from '@orchestry/sdk'
 import { Pool } from 'undici'
 import type { Clock } from '../clock.ts'
 import { limits } from '../limits.ts'
@@ -13,6 +13,9 @@ export interface Target extends Endpoint, Candidate {
   state: 'serving' | 'draining' | 'removed'
   active: number
   skipUntilMs: number
+  /** Since the signals were last taken. */
+  answered: number
+  failed: number
 }
 
 /** One app. The object stays the same across upstream changes: requests under way hold it. */
@@ -37,11 +40,17 @@ export interface Rotation {
   pick(app: RoutedApp, tried: ReadonlySet<Target>): Target | undefined
   begin(target: Target): void
   end(target: Target): void
+  /** It began an answer. */
+  answered(target: Target): void
+  /** It took no connection, or cut one off: not what it answered, and not what a client gave up. */
+  failed(target: Target): void
   /** It refused a connection: others are preferred for a moment. */
   refused(target: Target): void
   status(app: string): UpstreamStatus | undefined
   generations(): Record<string, number>
   samples(): Sample[]
+  /** What was seen of endpoints since this was last asked; only of those where something failed. */
+  takeSignals(): EndpointSignal[]
   /** Ends all connections to endpoints at once. */
   destroy(): Promise<void>
 }
@@ -137,6 +146,12 @@ export function createRotation(deps: {
       target.active -= 1
       closeWhenIdle(target)
     },
+    answered(target) {
+      target.answered += 1
+    },
+    failed(target) {
+      target.failed += 1
+    },
     refused(target) {
       target.skipUntilMs = clock.monotonic() + skipMs
     },
@@ -154,6 +169,19 @@ export function createRotation(deps: {
           atMs: clock.now(),
         })),
       ),
+    takeSignals() {
+      const seen = [...entries.values()].flatMap((entry) =>
+        entry.targets.map((target) => [entry.name, target] as const),
+      )
+      const signals = seen.flatMap(([app, { id, answered, failed }]) =>
+        failed > 0 ? [{ app, id, answered, failed }] : [],
+      )
+      for (const [, target] of seen) {
+        target.answered = 0
+        target.failed = 0
+      }
+      return signals.slice(0, limits.endpointSignals)
+    },
     async destroy() {
       const targets = [...entries.values()].flatMap((entry) => entry.targets)
       await Promise.allSettled([...targets, ...retiring].map((target) => target.pool.destroy()))
@@ -172,7 +200,7 @@ function createTarget({ id, host, port }: Endpoint, timeouts: Timeouts): Target 
     headersTimeout: timeouts.headersMs,
     bodyTimeout: timeouts.silentBodyMs,
   })
-  return { id, host, port, pool, state: 'serving', active: 0, skipUntilMs: 0 }
+  return { id, host, port, pool, state: 'serving', active: 0, skipUntilMs: 0, answered: 0, failed: 0 }
 }
 
 function statusOf(entry: Entry, nowMs: number): UpstreamStatus {

@@ -108,8 +108,8 @@ export function createHealth(parts: HealthParts): Health {
     const isStartingUp = isStarting(probe, check)
     const answer = typeof word === 'object' && word.ok ? word.value : undefined
     if (answer) probe.state = observe(probe.state, answer, clock.now(), thresholdsOf(check, probe.isAdopted))
-    else
-      probe.state = withProblem(probe.state, typeof word === 'object' && !word.ok ? word.failure.message : String(word))
+    else if (typeof word === 'string') probe.state = withProblem(probe.state, word)
+    else if (!word.ok) probe.state = withProblem(probe.state, word.failure.message)
     if (probe.state.status === 'healthy') probe.hasBeenHealthy = true
     look(probe, answer?.status ?? 'unknown', check)
     tell(probe.app, answer ?? { status: 'unknown' })

@@ -3,6 +3,8 @@
  * the pass, writes down how it ended and marks the app dirty. Every step may be the last one before a kill -9: the next
  * start finds what runs and goes on from there.
  */
+
+import { createDoor } from './door.ts'
 import type { Goal, Step } from './facts.ts'
 import { createLifecycle } from './lifecycle.ts'
 import { type Loop, moveTo, type Replica } from './loop.ts'
@@ -13,6 +15,10 @@ export interface Apply {
   run(loop: Loop, goal: Goal, steps: readonly Step[]): void
   /** A replica ended without being asked to. `isBlameless`: its driver was away, which may have ended it. */
   noteExit(loop: Loop, replica: Replica, isBlameless: boolean): void
+  /** A replica was found running. */
+  noteAdopted(loop: Loop, replica: Replica): void
+  /** Somebody saw requests to it fail. */
+  noteSuspicion(loop: Loop, replica: Replica): void
   /** Resolves when no step is under way. */
   idle(): Promise<void>
 }
@@ -30,7 +36,8 @@ export function createApply(world: World): Apply {
     underWay.add(tracked)
   }
   const router = createRouter(world, beside)
-  const lifecycle = createLifecycle(world, beside)
+  const door = createDoor(world, beside)
+  const lifecycle = createLifecycle(world, beside, door)
 
   function perform(loop: Loop, goal: Goal, step: Step): void {
     if (step.do === 'publish') return router.publish(loop, { endpoints: step.endpoints, draining: step.draining })
@@ -52,6 +59,8 @@ export function createApply(world: World): Apply {
       for (const step of steps) perform(loop, goal, step)
     },
     noteExit: lifecycle.noteExit,
+    noteAdopted: door.learn,
+    noteSuspicion: door.suspect,
     async idle() {
       while (underWay.size > 0) await Promise.all(underWay)
     },

@@ -31,6 +31,8 @@ export interface ReplicaFacts {
   readonly hasHealthCheck: boolean
   /** It has accepted a connection; asked only of those without a health check. */
   readonly isOpen: boolean
+  /** It has been open, and no longer accepts connections. */
+  readonly isShut?: boolean
   readonly health: HealthStatus
   /** What the last probe said, for people. */
   readonly healthMessage?: string

@@ -35,14 +35,22 @@ export function createFailures(world: World, beside: Beside): Failures {
   }
 
   /** Adds the last lines of output to what failed, unless something else has failed since. */
-  async function explain(loop: Loop, replica: Replica, text: string): Promise<void> {
+  async function explain(loop: Loop, replica: Replica, text: string): Promise<string> {
     loop.explanations += 1
     try {
       const lines = await lastOutput(drivers.get(replica.driver), replica.id)
       if (lines !== '' && loop.failure === text) loop.failure = `${text} Last output: ${lines}`
+      return lines
     } finally {
       loop.explanations -= 1
     }
+  }
+
+  /** Tells it with the last lines of output, which may be all that says why. */
+  async function tell(loop: Loop, replica: Replica, text: string, reason: string): Promise<void> {
+    const output = await explain(loop, replica, text)
+    const data = { instance: replica.id, reason, ...(output === '' ? {} : { output }) }
+    events.emit({ type: 'instance.failed', app: loop.name, data })
   }
 
   async function lastOutput(driver: Driver | undefined, id: string): Promise<string> {
@@ -66,14 +74,12 @@ export function createFailures(world: World, beside: Beside): Failures {
     async startFailed(loop, replica, askedAtMs, reason) {
       const text = `Replica ${replica.id} could not be started: ${reason}`
       note(loop, { startedAtMs: askedAtMs }, text)
-      events.emit({ type: 'instance.failed', app: loop.name, data: { instance: replica.id, reason } })
-      await explain(loop, replica, text)
+      await tell(loop, replica, text, reason)
     },
     retired(loop, replica, reason) {
       const text = `Replica ${replica.id} was taken out: ${reason}.`
       note(loop, failureOf(replica), text)
-      events.emit({ type: 'instance.failed', app: loop.name, data: { instance: replica.id, reason } })
-      beside(loop, 'reading the output of a failed replica', explain(loop, replica, text))
+      beside(loop, 'reading the output of a failed replica', tell(loop, replica, text, reason))
     },
     exited(loop, replica, isBlameless) {
       const exit = replica.instance?.exit
@@ -90,7 +96,7 @@ export function createFailures(world: World, beside: Beside): Failures {
       if (!isBlameless && !isLeaving(replica.rotation) && isCurrent(loop, replica)) {
         const text = `Replica ${replica.id} ${how}.`
         note(loop, failureOf(replica), text)
-        replica.explaining = explain(loop, replica, text)
+        replica.explaining = explain(loop, replica, text).then(() => {})
         beside(loop, 'reading the output of a dead replica', replica.explaining)
       }
       world.instancesChanged(loop.name)

@@ -2,6 +2,7 @@
 import { codeOf, messageOf } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { answered } from './answered.ts'
+import type { Door } from './door.ts'
 import { createFailures } from './failures.ts'
 import { type Loop, moveTo, type Replica } from './loop.ts'
 import { createStarter } from './starter.ts'
@@ -19,7 +20,7 @@ export interface Lifecycle {
   noteExit(loop: Loop, replica: Replica, isBlameless: boolean): void
 }
 
-export function createLifecycle(world: World, beside: Beside): Lifecycle {
+export function createLifecycle(world: World, beside: Beside, door: Pick<Door, 'await'>): Lifecycle {
   const { drivers, events, clock, log } = world
   const failures = createFailures(world, beside)
 
@@ -84,5 +85,5 @@ export function createLifecycle(world: World, beside: Beside): Lifecycle {
     clock.after(stopAgainMs, again)
   }
 
-  return { start: createStarter(world, beside, failures), stop, retire, discard, noteExit: failures.exited }
+  return { start: createStarter(world, beside, failures, door), stop, retire, discard, noteExit: failures.exited }
 }

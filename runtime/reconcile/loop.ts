@@ -23,6 +23,10 @@ export interface Replica {
   sinceMs: number
   hasServed: boolean
   isOpen: boolean
+  /** It no longer accepts connections; asked only of those without a health check that have accepted one. */
+  isShut: boolean
+  /** Somebody is at its door to see whether it is shut. */
+  isKnockedAt: boolean
   /** What its start waits for, as its driver says it. */
   progress?: string
   /** The reading of its last output. */
@@ -111,6 +115,8 @@ export function adoptedReplica(
     sinceMs: found.nowMs,
     hasServed: check === undefined || found.ageMs >= startupBudgetMs(check),
     isOpen: false,
+    isShut: false,
+    isKnockedAt: false,
     lastRoutedSeq: 0,
   }
 }
@@ -172,6 +178,7 @@ function replicaFacts(loop: Loop, replica: Replica, { health, isReachable }: Sig
     rotation: replica.rotation,
     sinceMs: replica.sinceMs,
     hasHealthCheck: appOf(loop, replica.version)?.healthCheck !== undefined,
+    isShut: replica.isShut,
     health: state?.status ?? 'unknown',
     ...(message === undefined ? {} : { healthMessage: message }),
     ...(isReachable(replica.driver) ? {} : { isOutOfReach: true }),

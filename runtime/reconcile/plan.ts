@@ -57,6 +57,7 @@ function rotationOf(replica: ReplicaFacts, listens: boolean, nowMs: number, wake
   if (isLeaving(replica.rotation)) return replica.rotation
   if (replica.state === 'pending') return 'starting'
   if (!replica.hasHealthCheck) {
+    if (replica.isShut) return 'unhealthy'
     if (replica.isOpen || replica.isAdopted || replica.hasServed) return 'serving'
     const mutedAtMs = replica.startedAtMs + muteAfterMs
     if (!listens && nowMs >= mutedAtMs) return 'serving'
@@ -68,12 +69,24 @@ function rotationOf(replica: ReplicaFacts, listens: boolean, nowMs: number, wake
   return replica.hasServed ? 'unhealthy' : 'starting'
 }
 
+/**
+ * The unhealthy take requests all the same while no other replica does: what all of them lack (a database, say) is mended by no
+ * replacement, and some answer is better than none. Not those that are shut: nobody would answer there.
+ */
+function isLastResort({ facts, rotation }: Seat): boolean {
+  return rotation === 'unhealthy' && facts.state === 'running' && facts.hasHealthCheck
+}
+
 function publishing(facts: Facts, seats: readonly Seat[], nowMs: number, wakes: number[]): Step[] {
-  const ids = (isIn: (seat: Seat) => boolean) => seats.filter(isIn).map((seat) => seat.facts.id)
+  const serving = seats.filter((seat) => seat.rotation === 'serving')
+  const receiving = new Set(serving.length > 0 ? serving : seats.filter(isLastResort))
+  // The unhealthy are let finish what they have, too: a failing probe does not mean that no request gets an answer.
+  const isFinishing = (seat: Seat) => isLeaving(seat.rotation) || seat.rotation === 'unhealthy'
   const routing: Routing = {
-    endpoints: ids((seat) => seat.rotation === 'serving'),
-    // The unhealthy are let finish what they have, too: a failing probe does not mean that no request gets an answer.
-    draining: ids((seat) => seat.facts.wasRouted && (isLeaving(seat.rotation) || seat.rotation === 'unhealthy')),
+    endpoints: [...receiving].map(({ facts: { id } }) => id),
+    draining: seats
+      .filter((seat) => seat.facts.wasRouted && !receiving.has(seat) && isFinishing(seat))
+      .map((seat) => seat.facts.id),
   }
   const isSame = facts.published !== undefined && sameRouting(facts.published, routing)
   if (isSame && facts.republishAtMs === undefined) return []

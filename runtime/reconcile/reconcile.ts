@@ -88,6 +88,11 @@ export interface Reconciler {
   specOf(app: string, version: string): App | undefined
   /** Called with the app whose instances have come or gone. */
   onInstancesChanged(listener: (app: string) => void): () => void
+  /**
+   * Somebody saw requests to the replica fail. One without a health check is asked at once whether it still accepts connections;
+   * when it does not, it is taken out of rotation and replaced.
+   */
+  suspect(app: string, instance: string): void
   /** Resolves when the app is as it should be, with no rollout under way; false when that took longer than `timeoutMs`. */
   settled(app: string, timeoutMs: number): Promise<boolean>
   start(): Promise<void>

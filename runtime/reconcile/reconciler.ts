@@ -195,7 +195,8 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     if (record) loop.record = record
     const nowMs = clock.monotonic()
     const ageMs = Math.max(0, clock.now() - instance.startedAtMs)
-    loop.replicas.set(instance.id, adoptedReplica(loop, instance, driver.name, { ageMs, nowMs, isOrphan }))
+    const replica = adoptedReplica(loop, instance, driver.name, { ageMs, nowMs, isOrphan })
+    loop.replicas.set(instance.id, replica)
     adoption.started(instance.id, loop)
     const data = { instance: instance.id, version: instance.version, driver: driver.name }
     if (!instance.isRunning) {
@@ -206,6 +207,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       loop.holdUntilMs = isOrphan ? 0 : nowMs + holdMs
     }
     if (isOrphan) log.warn({ ...data, app: instance.app }, 'stopping a replica of an app that does not exist')
+    if (!isOrphan) apply.noteAdopted(loop, replica)
     tellInstancesChanged(instance.app)
     queue.add(instance.app)
   }
@@ -343,6 +345,11 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     onInstancesChanged(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
+    },
+    suspect(app, instance) {
+      const loop = loops.get(app)
+      const replica = loop?.replicas.get(instance)
+      if (loop && replica && state === 'running') apply.noteSuspicion(loop, replica)
     },
     settled: waiters.settled,
     async start() {

@@ -38,7 +38,7 @@ export function chooseRetirements(
     retire(seat, 'fewer replicas are wanted')
   }
   for (const seat of surplusOfStale(goal, staying(), nowMs, wakes)) {
-    if (seat.facts.isCurrent) retire(seat, `it is unhealthy${sayHealth(seat)}`, true)
+    if (seat.facts.isCurrent) retire(seat, illness(seat), true)
     else retire(seat, 'its successor serves')
   }
   const over = staying().length - goal.replicas - surgeOf(goal)
@@ -46,6 +46,9 @@ export function chooseRetirements(
   for (const seat of startingFresh.slice(0, Math.max(0, over))) retire(seat, 'fewer replicas are wanted')
   return leaving
 }
+
+const illness = (seat: Seat): string =>
+  seat.facts.isShut ? 'it no longer accepts connections' : `it is unhealthy${sayHealth(seat)}`
 
 const sayHealth = ({ facts }: Seat): string => (facts.healthMessage === undefined ? '' : `: ${facts.healthMessage}`)
 

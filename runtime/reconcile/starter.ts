@@ -1,8 +1,9 @@
-/** Brings replicas up: fetches what they need, waits for a place, starts them, and notices when they listen. */
+/** Brings replicas up: fetches what they need, waits for a place, and starts them. */
 import type { Driver, Instance, StartRequest } from '../drivers/driver.ts'
 import { codeOf, messageOf, OrchestryError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import { answered } from './answered.ts'
+import type { Door } from './door.ts'
 import type { Failures } from './failures.ts'
 import { type Loop, noteProgress, type Replica } from './loop.ts'
 import { createSlots } from './slots.ts'
@@ -10,29 +11,11 @@ import { startRequest } from './start-request.ts'
 import { wantedVersion } from './target.ts'
 import type { Beside, World } from './world.ts'
 
-/** How often a starting replica is asked whether it listens yet. */
-const firstKnockMs = 25
-const longestKnockMs = 1_000
-
 /** @returns starts one replica; `replicas` are wanted of the app, which it may be told. */
-export function createStarter(world: World, beside: Beside, failures: Failures) {
+export function createStarter(world: World, beside: Beside, failures: Failures, door: Pick<Door, 'await'>) {
   const { drivers, events, clock } = world
   /** For each driver its own: an engine that hangs holds up nobody else's starts. */
   const slots = createSlots(limits.startsInFlight)
-
-  /** Without a health check nobody else would notice that a replica does not listen yet, or never will. */
-  async function opening(replica: Replica): Promise<void> {
-    const { instance } = replica
-    const isAwaited = () => replica.rotation === 'starting' && replica.instance?.isRunning && !world.stopping.aborted
-    while (instance && isAwaited()) {
-      if (await world.accepts(instance.host, instance.port)) {
-        replica.isOpen = true
-        return
-      }
-      const waitedMs = clock.monotonic() - replica.startedAtMs
-      await clock.sleep(Math.min(longestKnockMs, Math.max(firstKnockMs, waitedMs / 10)), world.stopping)
-    }
-  }
 
   async function prepare(loop: Loop, replica: Replica, driver: Driver, request: StartRequest, signal: AbortSignal) {
     const onProgress = (line: string) => {
@@ -108,15 +91,15 @@ export function createStarter(world: World, beside: Beside, failures: Failures) 
       sinceMs: nowMs,
       hasServed: false,
       isOpen: false,
+      isShut: false,
+      isKnockedAt: false,
       lastRoutedSeq: 0,
     }
     loop.replicas.set(id, replica)
     loop.startsUnderWay += 1
     const work = begin(loop, replica, () => startRequest(id, version, app, { ...world, replicas }))
       .then((hasStarted) => {
-        if (hasStarted && app.healthCheck === undefined) {
-          beside(loop, 'waiting for a replica to listen', opening(replica))
-        }
+        if (hasStarted && app.healthCheck === undefined) door.await(loop, replica)
       })
       .finally(() => {
         loop.startsUnderWay -= 1

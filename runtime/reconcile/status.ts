@@ -103,7 +103,10 @@ function unhealthyText(loop: Loop, around: Surroundings): string | undefined {
   const unhealthy = staying.filter((replica) => replica.rotation === 'unhealthy')
   const [first] = unhealthy
   if (!first) return undefined
-  const message = around.stateOf(first.id)?.last?.message
+  const message = first.isShut ? 'no connection is accepted' : around.stateOf(first.id)?.last?.message
   const why = message === undefined ? '' : ` (${message})`
-  return `${unhealthy.length} of ${staying.length} replicas ${unhealthy.length === 1 ? 'is' : 'are'} unhealthy and out of rotation${why}.`
+  const what = `${unhealthy.length} of ${staying.length} replicas ${unhealthy.length === 1 ? 'is' : 'are'} unhealthy`
+  const isLastResort = unhealthy.some(({ id }) => loop.published?.routing.endpoints.includes(id))
+  if (isLastResort) return `${what}${why} and no other serves, so they take requests until one does.`
+  return `${what} and out of rotation${why}.`
 }

@@ -11,6 +11,7 @@ function use(endpoints: string[]) {
     remove: async () => {},
     status: async (app: string) => ({ app, generation: 1, endpoints: [] }),
     traffic: async () => [{ app: 'shop', metric: 'rps', value: 3 }],
+    signals: async () => [{ app: 'shop', id: 'a', answered: 1, failed: 2 }],
   }
   const caller = { plugin: '@x/lb', instance: 'lb' }
   const { operations } = createProxyCapability(dataplane).use({ kind: 'proxy' }, caller)
@@ -34,6 +35,7 @@ test('what was granted reaches the data plane', async () => {
   assert.deepEqual(applied, [upstream])
   assert.deepEqual(await call('status', 'shop'), { app: 'shop', generation: 1, endpoints: [] })
   assert.deepEqual(await call('traffic'), [{ app: 'shop', metric: 'rps', value: 3 }])
+  assert.deepEqual(await call('signals'), [{ app: 'shop', id: 'a', answered: 1, failed: 2 }])
   await call('remove', 'shop')
 })
 

@@ -409,3 +409,28 @@ test('traffic of an app is measured where it passes: rate, latency, errors, open
   assert.ok((shop.get('latencyP95Ms') ?? 0) > 0)
   assert.deepEqual(Object.fromEntries(of('idle')), { activeConnections: 0, rps: 0 })
 })
+
+test('what was seen of endpoints is told once: nobody there, no answer, one that broke off; not what clients gave up', async (t) => {
+  const proxy = await startProxy(t)
+  const good = await startReplica(t, 'good')
+  const breaking = await startReplica(t, 'breaking', (_request, response) => {
+    response.writeHead(200, { 'content-length': '100' }).write('some')
+    setTimeout(() => response.destroy(), 20)
+  })
+  const dying = await startReplica(t, 'dying', (request) => request.socket.destroy())
+  const patient = await startReplica(t, 'patient', () => {})
+  const gone = { ...good, endpoint: { id: 'gone', host: '127.0.0.1', port: await freePort() } }
+  proxy.route('shop', [good])
+  proxy.route('torn', [breaking])
+  proxy.route('dead', [dying])
+  proxy.route('none', [gone])
+  proxy.route('slow', [patient])
+  for (let times = 0; times < 3; times += 1) await call(`${proxy.url}/shop/`)
+  await assert.rejects(call(`${proxy.url}/torn/`))
+  assert.equal((await call(`${proxy.url}/dead/`, { method: 'POST' })).status, 502)
+  assert.equal((await call(`${proxy.url}/none/`)).status, 502)
+  await assert.rejects(fetch(`${proxy.url}/slow/`, { signal: AbortSignal.timeout(50) }))
+  const told = proxy.rotation.takeSignals().map(({ app, id, answered, failed }) => `${app} ${id} ${answered} ${failed}`)
+  assert.deepEqual(told.sort(), ['dead dying 0 1', 'none gone 0 1', 'torn breaking 1 1'])
+  assert.deepEqual(proxy.rotation.takeSignals(), [])
+})

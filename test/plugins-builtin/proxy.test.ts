@@ -52,6 +52,13 @@ test('it routes real traffic through its capability, tells status and metrics, a
   assert.equal(await balancer.status('nobody', tools), null)
   const metrics = await balancer.metrics(null, tools)
   assert.ok(metrics.some(({ metric }) => metric === 'latencyP95Ms'))
+  await replica.stop()
+  assert.equal((await fetch(`${url()}/shop/`)).status, 502)
+  const signals = await balancer.signals?.(null, tools)
+  assert.deepEqual(
+    signals?.map(({ app, id, failed }) => [app, id, failed > 0]),
+    [['shop', 'a', true]],
+  )
   await balancer.remove('shop', tools)
   assert.equal((await fetch(`${url()}/shop/`)).status, 404)
 })

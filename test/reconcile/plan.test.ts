@@ -74,6 +74,16 @@ function unchecked(words: string, youngestForMs: number): Facts {
   }
 }
 
+/** Without health checks; the second one was open and is no more. */
+function shut(words: string, published?: Facts['published']): Facts {
+  const given = unchecked(words, 0)
+  return {
+    ...given,
+    ...(published === undefined ? {} : { published }),
+    replicas: given.replicas.map((one) => (one.id === 'r1' ? { ...one, isShut: true } : one)),
+  }
+}
+
 /** Steps as words, in their order. */
 function words(steps: readonly Step[]): string {
   return steps
@@ -182,14 +192,24 @@ describe('ill health', () => {
     ],
     ['does not stop a replica while its substitute starts', goal(2), facts('new sick starting'), ''],
     ['ends a replica when its substitute serves', goal(2), facts('new sick new'), 'retire(r1)'],
-    ['of all substitutes one after the other', goal(3), facts('sick sick sick'), 'start*1'],
+    [
+      'of all substitutes one after the other',
+      goal(3),
+      facts('sick sick sick', { published: { endpoints: ['r0', 'r1', 'r2'], draining: [] } }),
+      'start*1',
+    ],
     [
       'of all ends one when one substitute serves, which makes room for the next',
       goal(3),
       facts('sick sick sick new'),
       'retire(r2) start*1',
     ],
-    ['without surge makes room first, for one', goal(2, rollout(0, 1)), facts('sick sick'), 'retire(r1) start*1'],
+    [
+      'without surge makes room first, for one',
+      goal(2, rollout(0, 1)),
+      facts('sick sick'),
+      'retire(r1) publish(r0|r1) start*1',
+    ],
     [
       'that has passed puts a replica back',
       goal(2),
@@ -215,6 +235,41 @@ describe('ill health', () => {
       'retire(r0) stop(r0) start*1',
     ],
     ['of a start is no matter before that', goal(1, { startupBudgetMs: 30_001 }), facts('starting!'), ''],
+    ['of the last one leaves it in rotation until another serves', goal(1), facts('new!'), 'r0:unhealthy start*1'],
+    [
+      'of all at once takes none of them out, and replaces one after the other',
+      goal(3),
+      facts('new! new! new!'),
+      'r0:unhealthy r1:unhealthy r2:unhealthy start*1',
+    ],
+    [
+      'of all but one leaves all requests to that one',
+      goal(3),
+      facts('new! new! new'),
+      'r0:unhealthy r1:unhealthy publish(r2|r0,r1) start*1',
+    ],
+    [
+      'of those that already were out puts them back when the last one falls, too',
+      goal(3),
+      facts('sick sick new!'),
+      'r2:unhealthy publish(r0,r1,r2|) start*1',
+    ],
+    ['of one that has never served is no last resort', goal(1), facts('starting!'), ''],
+    [
+      'of one whose process ended neither',
+      goal(1),
+      { ...facts('dead!'), published: { endpoints: [], draining: [] } },
+      'discard(r0) start*1',
+    ],
+    [
+      'that is over for one leaves the others out again',
+      goal(2),
+      {
+        ...facts('sick sick', { published: { endpoints: ['r0', 'r1'], draining: [] } }),
+        replicas: [{ ...replica('sick', 0), health: 'healthy' }, replica('sick', 1)],
+      },
+      'r0:serving publish(r0|r1) start*1',
+    ],
     [
       'that is unknown does not end a start: the check may be at fault',
       goal(1, { startupBudgetMs: 30_000 }),
@@ -237,6 +292,24 @@ describe('without a health check', () => {
     ['one that never listens counts as a worker', goal(1), unchecked('starting', 10_000), 'r0:serving publish(r0|)'],
     ['but not beside one that listens', goal(2), unchecked('new starting', 59_999), ''],
     ['there it has failed', goal(2), unchecked('new starting', 60_000), 'retire(r1) stop(r1) start*1'],
+    [
+      'one that is shut leaves rotation, and a substitute is started',
+      goal(2),
+      shut('new new'),
+      'r1:unhealthy publish(r0|r1) start*1',
+    ],
+    [
+      'one that is shut is no last resort',
+      goal(1),
+      { ...shut('new new'), replicas: shut('new new').replicas.slice(1) },
+      'r1:unhealthy publish(|r1) start*1',
+    ],
+    [
+      'one that is shut ends when its substitute serves',
+      goal(2),
+      shut('new sick new', { endpoints: ['r0', 'r2'], draining: ['r1'] }),
+      'retire(r1)',
+    ],
     ['and what it should replace stays', goal(1), unchecked('old starting', 60_000), 'retire(r1) stop(r1) start*1'],
   ])
   test('the plan is made again when it will count as a worker', () => {
@@ -361,10 +434,10 @@ describe('adoption', () => {
       'r0:serving publish(r0|)',
     ],
     [
-      'does not publish what is unhealthy',
-      goal(1),
-      adopted([found('unhealthy')], nowMs),
-      'r0:unhealthy publish(|r0) start*1',
+      'does not publish what is unhealthy beside what is not',
+      goal(2),
+      adopted([found('unhealthy'), found('healthy', { id: 'r1' })], nowMs),
+      'r0:unhealthy r1:serving publish(r1|r0) start*1',
     ],
     [
       'does not wait when one has died',

@@ -315,6 +315,102 @@ describe('health', () => {
   })
 })
 
+describe('a replica without a health check that others complain of', () => {
+  const { healthCheck: _none, ...unchecked } = sampleSpec('shop')
+  async function suspectWorld(desired = 2) {
+    const world = createReconcileWorld()
+    world.health.rule = () => undefined
+    await world.start()
+    world.apps.put('shop', { desired, app: unchecked })
+    assert.equal(await world.settle('shop'), true)
+    const [one] = world.running('shop')
+    assert.ok(one)
+    return { world, one }
+  }
+
+  test('leaves rotation when it no longer accepts connections, is replaced, and ends only then', async () => {
+    const { world, one } = await suspectWorld()
+    world.driver.startMs = 2000
+    world.shut.add(one.port)
+    world.reconciler.suspect('shop', one.id)
+    await world.clock.advance(700)
+    assert.equal(world.serving('shop').includes(one.id), false)
+    assert.match(world.reconciler.status('shop').problems.join(), /unhealthy and out of rotation \(no connection/)
+    assert.equal(await world.settle('shop'), true)
+    assert.equal(ids(world).includes(one.id), false)
+    const told = world.events.filter(({ data }) => data?.instance === one.id).map(({ type }) => type)
+    assert.deepEqual(told.slice(1), ['instance.unhealthy', 'instance.failed', 'instance.stopped'])
+  })
+
+  test('is left alone when it does accept them, with one question for each complaint', async () => {
+    const { world, one } = await suspectWorld()
+    const before = world.knocks
+    world.reconciler.suspect('shop', one.id)
+    world.reconciler.suspect('shop', one.id)
+    await world.clock.advance(5000)
+    assert.equal(world.knocks - before, 1)
+    assert.equal(world.serving('shop').includes(one.id), true)
+  })
+
+  test('is not blamed for a moment in which it was busy', async () => {
+    const { world, one } = await suspectWorld()
+    world.shut.add(one.port)
+    world.reconciler.suspect('shop', one.id)
+    await world.clock.advance(300)
+    world.shut.clear()
+    await world.clock.advance(5000)
+    assert.deepEqual(world.eventsOf('instance.unhealthy'), [])
+    assert.equal(ids(world).includes(one.id), true)
+  })
+
+  test('comes back when it accepts connections again before its substitute serves', async () => {
+    const { world, one } = await suspectWorld()
+    world.driver.startMs = 4000
+    world.shut.add(one.port)
+    world.reconciler.suspect('shop', one.id)
+    await world.clock.advance(1000)
+    world.shut.clear()
+    await world.clock.advance(1100)
+    assert.equal(world.serving('shop').includes(one.id), true)
+    assert.equal(await world.settle('shop'), true)
+    assert.equal(ids(world).includes(one.id), true)
+  })
+
+  test('is found out also when it was running before us', async () => {
+    const { world, one } = await suspectWorld()
+    await world.restart()
+    await world.clock.advance(2000)
+    world.shut.add(one.port)
+    world.reconciler.suspect('shop', one.id)
+    assert.equal(await world.settle('shop'), true)
+    await world.clock.advance(20_000)
+    assert.equal(ids(world).includes(one.id), false)
+  })
+
+  test('is left alone where it never listened: it is a worker', async () => {
+    const world = createReconcileWorld()
+    world.health.rule = () => undefined
+    world.isListening = false
+    await world.start()
+    world.apps.put('shop', { desired: 1, app: unchecked })
+    assert.equal(await world.settle('shop'), true)
+    const before = ids(world)
+    await world.restart()
+    for (let second = 0; second < 30; second += 1) {
+      for (const id of before) world.reconciler.suspect('shop', id)
+      await world.clock.advance(1000)
+    }
+    assert.deepEqual(ids(world), before)
+    assert.deepEqual(world.serving('shop'), before)
+  })
+
+  test('is nobody, when the app or the replica is unknown', async () => {
+    const { world } = await suspectWorld()
+    world.reconciler.suspect('nobody', 'x')
+    world.reconciler.suspect('shop', 'x')
+  })
+})
+
 describe('a rollout', () => {
   test('replaces replica by replica, never below the desired number, never above the surge', async () => {
     const world = await settledWorld(4)

@@ -23,9 +23,12 @@ function watch(world: ReconcileWorld): string[] {
   world.balancing.onPublish = (published) => {
     const { app, endpoints } = published
     const views = new Map(world.views(app).map((view) => [view.id, view]))
+    // Where none is well, those that are not are better than none.
+    const isLastResort = endpoints.every((id) => views.get(id)?.rotation === 'unhealthy')
     for (const id of endpoints) {
       const view = views.get(id)
       if (!view?.isRunning) breaches.push(`${id} is published but does not run`)
+      if (isLastResort) continue
       if (view && view.rotation !== 'serving') breaches.push(`${id} is published but ${view.rotation}`)
       if (world.health.stateOf(id)?.status === 'unhealthy') breaches.push(`${id} is published but unhealthy`)
     }

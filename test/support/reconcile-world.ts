@@ -38,7 +38,10 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
       clock: mortal(clock, life),
       log,
       chance,
-      accepts: async () => world.isListening,
+      accepts: async (_host, port) => {
+        world.knocks += 1
+        return world.isListening && !world.shut.has(port)
+      },
       secretOf: (name) => world.secrets.get(name),
       containerPolicy: settings.containerPolicy,
       newSuffix: () => {
@@ -62,6 +65,10 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     health: firstHealth,
     /** Whether replicas accept connections. */
     isListening: true,
+    /** Ports of those that accept none, although others do. */
+    shut: new Set<number>(),
+    /** How often somebody was asked whether it accepts connections. */
+    knocks: 0,
     secrets: new Map<string, string>(),
     /** Read when the controller starts. */
     settings,
