@@ -32,6 +32,7 @@ import { coreMetrics } from './metrics/metrics.ts'
 import { createMetrics } from './metrics/registry.ts'
 import { createPlugins } from './plugins/lifecycle.ts'
 import { createReconciler } from './reconcile/reconciler.ts'
+import { createRollouts } from './reconcile/rollouts.ts'
 import { createSandbox } from './sandbox/supervisor.ts'
 import { appView } from './scaling/app-view.ts'
 import { createDecisionLog } from './scaling/decision-log.ts'
@@ -265,6 +266,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       apps,
       scaling,
       reconciler,
+      rollouts: createRollouts({ apps, reconciler, events }),
       health,
       metrics,
       events,

@@ -21,6 +21,8 @@ export function viewApp(record: AppRecord, { reconciler, scaling }: Pick<ApiDeps
     serving: status.serving,
     generation: status.generation,
     problems: status.problems,
+    progress: status.progress,
+    rollout: status.rollout,
     mode: app.scaling.mode,
     minReplicas: app.scaling.minReplicas,
     maxReplicas: app.scaling.maxReplicas,

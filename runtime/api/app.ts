@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import { mountAppActions } from './app-actions.ts'
 import { mountAppReads } from './app-reads.ts'
+import { mountAppRollout } from './app-rollout.ts'
 import { mountApps } from './apps.ts'
 import { createPageFiles } from './dashboard.ts'
 import { mountDecisions } from './decisions.ts'
@@ -26,6 +27,7 @@ export function createApi(deps: ApiDeps): Api {
   mountApps(api, deps)
   mountAppActions(api, deps)
   mountAppReads(api, deps)
+  mountAppRollout(api, deps)
   mountDecisions(api, deps)
   mountEvents(api, deps, streams)
   mountPlugins(api, deps)

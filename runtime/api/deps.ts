@@ -13,7 +13,7 @@ import type { Health } from '../health/health.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Plugins } from '../plugins/plugins.ts'
-import type { Reconciler } from '../reconcile/reconcile.ts'
+import type { Reconciler, Rollouts } from '../reconcile/reconcile.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import type { Scaling } from '../scaling/decision.ts'
 import type { Secrets } from '../secrets/secrets.ts'
@@ -21,7 +21,8 @@ import type { Secrets } from '../secrets/secrets.ts'
 export interface ApiDeps {
   readonly apps: Pick<Apps, 'list' | 'get' | 'require' | 'apply' | 'remove' | 'setRunning' | 'setPaused' | 'setScaling'>
   readonly scaling: Pick<Scaling, 'latest' | 'list' | 'scaleByHand'>
-  readonly reconciler: Pick<Reconciler, 'markDirty' | 'status' | 'instances' | 'settled'>
+  readonly reconciler: Pick<Reconciler, 'markDirty' | 'status' | 'instances' | 'settled' | 'rollout' | 'history'>
+  readonly rollouts: Rollouts
   readonly health: Pick<Health, 'checkNow'>
   readonly metrics: Pick<Metrics, 'snapshot' | 'series' | 'metricNames'>
   readonly events: Pick<Events, 'list' | 'subscribe'>

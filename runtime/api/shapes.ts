@@ -56,6 +56,10 @@ export const App = Type.Object({
   serving: whole,
   generation: whole,
   problems: Type.Array(text),
+  /** What starts wait for, such as an image that is fetched. */
+  progress: maybe(Type.Array(text)),
+  /** How a rollout fares, in one line. */
+  rollout: maybe(text),
   mode: Type.Enum(['auto', 'manual']),
   minReplicas: whole,
   maxReplicas: whole,
@@ -72,6 +76,37 @@ export const AppList = Type.Object({ apps: Type.Array(App), total: whole, next: 
 export const Applied = Type.Object({ outcome: Type.Enum(['created', 'changed', 'unchanged']), app: App })
 /** `isSettled` is false also where nobody waited for it. */
 export const Accepted = Type.Object({ app: App, isSettled: Type.Boolean(), decision: maybe(Decision) })
+export const Rollout = Type.Object({
+  app: text,
+  state: Type.Enum(['progressing', 'rollingBack', 'rolledBack', 'done', 'stopped']),
+  version: text,
+  target: text,
+  wanted: whole,
+  updated: whole,
+  ready: whole,
+  old: whole,
+  isSettled: Type.Boolean(),
+  startedAtMs: maybe(timeMs),
+  waitsFor: maybe(text),
+  progress: Type.Array(text),
+  because: maybe(text),
+  line: text,
+})
+export const RolloutHistory = Type.Object({
+  app: text,
+  entries: Type.Array(
+    Type.Object({
+      number: whole,
+      version: text,
+      source: text,
+      appliedAtMs: timeMs,
+      outcome: Type.Enum(['underWay', 'done', 'rolledBack', 'superseded']),
+      endedAtMs: maybe(timeMs),
+      because: maybe(text),
+      isApplied: Type.Boolean(),
+    }),
+  ),
+})
 export const Deleted = Type.Object({ name: text, isSettled: Type.Boolean() })
 
 export const HealthState = Type.Object({

@@ -4,7 +4,7 @@ import type { PluginLogLine } from '../capabilities/capability.ts'
 import type { LogLine } from '../drivers/driver.ts'
 import type { HealthState } from '../health/health.ts'
 import type { PluginUsageView, PluginView, TightenedBinding, TightenView } from '../plugins/plugins.ts'
-import type { AppStatus, InstanceView } from '../reconcile/reconcile.ts'
+import type { AppStatus, InstanceView, RolloutEntry, RolloutView } from '../reconcile/reconcile.ts'
 import type { Decision } from '../scaling/decision.ts'
 
 export type {
@@ -15,6 +15,7 @@ export type {
   PluginLogLine,
   PluginUsageView,
   PluginView,
+  RolloutView,
   TightenedBinding,
   TightenView,
 }
@@ -29,11 +30,14 @@ export interface AppAnswer {
   readonly running: number
   readonly serving: number
   readonly problems: readonly string[]
+  readonly progress?: readonly string[]
+  readonly rollout?: string
   readonly mode: 'auto' | 'manual'
   readonly minReplicas: number
   readonly maxReplicas: number
   readonly paused: 'none' | 'all' | 'in' | 'out'
   readonly route: { readonly host?: string; readonly path: string }
+  readonly version: string
   readonly revision: number
   readonly decision?: Pick<Decision, 'action' | 'from' | 'to' | 'reason' | 'atMs' | 'by' | 'winner'>
 }
@@ -45,6 +49,9 @@ export interface Accepted {
   readonly app: AppAnswer
   readonly isSettled: boolean
   readonly decision?: Decision
+}
+export interface RolloutHistory {
+  readonly entries: readonly (RolloutEntry & { readonly isApplied: boolean })[]
 }
 export interface AppPage {
   readonly apps: readonly AppAnswer[]

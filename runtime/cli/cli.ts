@@ -12,6 +12,7 @@ Exit codes:
   0   done
   1   refused by the server, or not reached in time
   2   the command line is wrong; nothing was sent
+  3   a new version failed and was rolled back
   69  nobody answers at the address of the API
 
 Environment: ORCHESTRY_URL (address of the API), NO_COLOR; ORCHESTRY_PORT and others for serve.`

@@ -19,6 +19,9 @@ export interface Cli {
   client(options: { url?: string }): Client
 }
 
+/** Longer than a rollout may go without progress. */
+const rolloutSeconds = 900
+
 /** Gives a command its arguments, options and action. */
 export type Declare = (command: Command, cli: Cli) => void
 
@@ -34,6 +37,18 @@ export function waits(command: Command): Command {
   return command
     .option('--wait <seconds>', 'how long to wait until it is so; exit code 1 when it is not', wholeFrom(0, 280), 60)
     .option('--no-wait', 'return as soon as the server has accepted it')
+}
+
+/** Where nobody waits unless asked to: for a whole rollout, which may take long. */
+export function followsOnRequest(command: Command): Command {
+  return command
+    .option('--wait', 'follow the rollout to its end; exit code 3 when it was rolled back, 1 when it takes too long')
+    .option('--timeout <seconds>', 'how long to follow it', wholeFrom(1, 86_400), rolloutSeconds)
+}
+
+export interface FollowOptions {
+  wait?: boolean
+  timeout: number
 }
 
 /** Of `--wait` and `--no-wait`: commander makes the latter a false. */

@@ -7,6 +7,8 @@ export const exitCodes = {
   refused: 1,
   /** The command line itself is wrong; nothing was sent. */
   usage: 2,
+  /** A new version failed, and the one before it runs. */
+  rolledBack: 3,
   /** Nobody answers at the address (EX_UNAVAILABLE of sysexits). */
   unreachable: 69,
 } as const

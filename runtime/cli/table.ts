@@ -67,6 +67,12 @@ export const commandTable: readonly Row[] = [
     load: async () => (await import('./commands/run.ts')).declareDown,
   },
   {
+    name: 'rollout',
+    summary: 'follow, undo and look back at the rollouts of an app',
+    group: 'Apps',
+    load: async () => (await import('./commands/rollout.ts')).declare,
+  },
+  {
     name: 'scale',
     summary: 'set the number of replicas by hand',
     group: 'Apps',

@@ -40,6 +40,8 @@ export interface RolloutView {
   readonly updated: number
   readonly ready: number
   readonly old: number
+  /** The app is as it should be, with no rollout under way. */
+  readonly isSettled: boolean
   readonly startedAtMs?: number
   /** What the next step waits for; absent when nothing is awaited. */
   readonly waitsFor?: string

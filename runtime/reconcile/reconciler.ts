@@ -334,7 +334,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       const loop = loops.get(app) ?? { ...createLoop(app, {}), ...recordOf(apps, app) }
       const record = apps.get(app) ?? loop.record
       if (!record) throw new OrchestryError('ORC_APP_UNKNOWN', `There is no app ${app}.`)
-      return rolloutView(loop, record, sightOf(loop))
+      return { ...rolloutView(loop, record, sightOf(loop)), isSettled: isAsWanted(app) }
     },
     history: (app) => history.list(app),
     driverProblems() {

@@ -83,7 +83,7 @@ export function waitsFor(loop: Loop, sight: RolloutSight): string | undefined {
 }
 
 /** @param record as it is stored now, which the loop may not have seen yet */
-export function rolloutView(loop: Loop, record: AppRecord, sight: RolloutSight): RolloutView {
+export function rolloutView(loop: Loop, record: AppRecord, sight: RolloutSight): Omit<RolloutView, 'isSettled'> {
   const { memory } = loop
   const target = wantedVersion(record, memory).version
   const state = stateOf(loop, record)

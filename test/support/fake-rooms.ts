@@ -9,7 +9,7 @@ import { createDashboard } from '../../runtime/dashboard/build.ts'
 import type { LogLine } from '../../runtime/drivers/driver.ts'
 import { OrchestryError } from '../../runtime/errors.ts'
 import type { InstanceUse, PluginView, TightenedBinding } from '../../runtime/plugins/plugins.ts'
-import type { InstanceView } from '../../runtime/reconcile/reconcile.ts'
+import type { InstanceView, RolloutEntry } from '../../runtime/reconcile/reconcile.ts'
 import type { Decision } from '../../runtime/scaling/decision.ts'
 
 const startedAtMs = Date.UTC(2026, 0, 1)
@@ -191,6 +191,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
       apps: fakeApps(records, (name, source) => rooms.addApp(name, { source })),
       scaling: fakeScaling(records, decisions),
       reconciler: fakeReconciler(records, () => rooms.settleMs),
+      rollouts: fakeRollouts(records),
       health: { checkNow: async (app) => new Map([[`${app}-1`, healthy]]) },
       metrics: {
         snapshot: () => ({
@@ -366,6 +367,22 @@ function fakeReconciler(records: Map<string, AppRecord>, settleMs: () => number)
         problems: [],
       }
     },
+    rollout: (app) => ({
+      app,
+      state: 'progressing',
+      version: 'v1',
+      target: 'v1',
+      wanted: 2,
+      updated: 1,
+      ready: 1,
+      old: 1,
+      isSettled: false,
+      startedAtMs,
+      waitsFor: '1 new replica to start',
+      progress: ['pulling shop:2, 38 of 120 MB'],
+      line: 'rolling out v1: 1 of 2 ready, 1 old replica left; waits for 1 new replica to start',
+    }),
+    history: async () => [madeEntry(2, 'v1', 'underWay'), madeEntry(1, 'v0', 'done')],
     instances: (app) => {
       const record = records.get(app)
       return Array.from({ length: record?.isRunning ? record.desired : 0 }, (_, index) => instance(app, index + 1))
@@ -375,6 +392,29 @@ function fakeReconciler(records: Map<string, AppRecord>, settleMs: () => number)
       await new Promise<void>((resolve) => systemClock.after(Math.min(settleMs(), timeoutMs), resolve))
       return settleMs() <= timeoutMs
     },
+  }
+}
+
+const madeEntry = (number: number, version: string, outcome: RolloutEntry['outcome']): RolloutEntry => ({
+  number,
+  version,
+  source: 'kind: App\n',
+  appliedAtMs: startedAtMs,
+  outcome,
+})
+
+function fakeRollouts(records: Map<string, AppRecord>): ApiDeps['rollouts'] {
+  const change = (name: string, changes: Partial<AppRecord>) => {
+    const record = { ...(records.get(name) as AppRecord), ...changes }
+    records.set(name, record)
+    return record
+  }
+  return {
+    undo: async (name, to = 1) => {
+      if (to > 2) throw new OrchestryError('ORC_ROLLOUT_UNKNOWN', `There is no spec number ${to} of app ${name}.`)
+      return { record: change(name, { version: 'v0' }), entry: madeEntry(to, 'v0', 'done') }
+    },
+    restart: async (name) => change(name, { version: 'v2' }),
   }
 }
 

@@ -2,15 +2,22 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { text as readAll } from 'node:stream/consumers'
 import type { Applied } from '../answers.ts'
+import { awaitRollout } from '../await-rollout.ts'
 import type { Client } from '../client.ts'
-import { type Cli, type Declare, reads } from '../command.ts'
+import { type Cli, type Declare, type FollowOptions, followsOnRequest, reads } from '../command.ts'
 import { CliError, exitCodes, usageError } from '../exit.ts'
 import { explain } from '../failure.ts'
 import { styled } from '../terminal.ts'
 import { type Placed, placeWorkingDir } from '../working-dir.ts'
 
+interface ApplyOptions extends FollowOptions {
+  file: string[]
+  url?: string
+  json?: boolean
+}
+
 export const declare: Declare = (command, cli) => {
-  reads(command)
+  followsOnRequest(reads(command))
     .argument('[files...]', 'specs in YAML or JSON; - reads from standard input')
     .option(
       '-f, --file <file>',
@@ -18,7 +25,7 @@ export const declare: Declare = (command, cli) => {
       (file, files: string[]) => [...files, file],
       [],
     )
-    .action(async (given: string[], options: { file: string[]; url?: string; json?: boolean }) => {
+    .action(async (given: string[], options: ApplyOptions) => {
       const files = [...given, ...options.file]
       if (files.length === 0) throw usageError('No spec was given.', 'orchestry apply -f app.yaml')
       const client = cli.client(options)
@@ -30,6 +37,7 @@ export const declare: Declare = (command, cli) => {
           const applied = await applyFile(file, client, cli)
           answers.push(applied)
           if (!options.json) say(applied, cli)
+          await follow(applied, client, cli, options)
         } catch (thrown) {
           if (files.length === 1) throw thrown
           worst = Math.max(worst, explain(thrown, cli.terminal))
@@ -38,6 +46,13 @@ export const declare: Declare = (command, cli) => {
       if (options.json) cli.terminal.json(files.length === 1 ? answers[0] : answers)
       if (worst !== exitCodes.done) throw new CliError(worst, 'Not every spec was applied; the others were.')
     })
+}
+
+async function follow({ app }: Applied, client: Client, { terminal }: Cli, options: ApplyOptions): Promise<void> {
+  if (!options.wait || !app.isRunning) return
+  await awaitRollout(client, app.name, options.timeout, (line) => {
+    if (!options.json) terminal.say(`  ${line}`)
+  })
 }
 
 async function applyFile(file: string, client: Client, { terminal, deps }: Cli): Promise<Applied> {

@@ -42,6 +42,8 @@ async function show(
     const what = action === 'hold' ? `hold at ${to}` : `${action} ${from} → ${to}`
     terminal.say(`decision  ${what}: ${reason} (${time(decidedMs)})`)
   }
+  if (app.rollout !== undefined) terminal.say(`rollout   ${app.rollout}`)
+  for (const line of app.progress ?? []) terminal.say(`fetching  ${line}`)
   for (const problem of app.problems) terminal.say(styled('red', 'problem'), `   ${problem}`)
   if (instances.length === 0) return
   terminal.say('')
