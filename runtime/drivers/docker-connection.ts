@@ -13,7 +13,7 @@ import { certificatePaths, parseDockerHost, silentWords, unreachableWords } from
 /** Docker 20.10, and the newest whose answers were read for this. */
 const oldestApi = [1, 41] as const
 const newestApi = [1, 47] as const
-const answerMs = 10_000
+const usualAnswerMs = 10_000
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'DELETE'
@@ -23,7 +23,7 @@ export interface Call {
   readonly body?: object
   /** Credentials of a registry, sent in a header. */
   readonly auth?: object
-  /** Until the answer is complete; of a stream, until it begins. */
+  /** Until the answer is complete; of a stream, until it begins. Absent = as the connection has it. */
   readonly deadlineMs?: number
   readonly signal?: AbortSignal
 }
@@ -60,9 +60,11 @@ export function createConnection(deps: {
   host: string
   /** Directory of ca.pem, cert.pem and key.pem; makes a TCP connection one over TLS. */
   certDir?: string
+  /** How long the engine may take for what needs no work. */
+  answerMs?: number
   clock: Pick<Clock, 'after'>
 }): Connection {
-  const { host, certDir, clock } = deps
+  const { host, certDir, answerMs = usualAnswerMs, clock } = deps
   const address = parseDockerHost(host, { isTls: certDir !== undefined })
   let line: Promise<Line> | undefined
 
@@ -75,7 +77,7 @@ export function createConnection(deps: {
     if (address.kind === 'unix') await access(address.socketPath, constants.R_OK | constants.W_OK)
     const { default: Docker } = await import('dockerode')
     const modem: Modem = new Docker(await dockerOptions(address, certDir)).modem
-    const call: Call = { method: 'GET', path: '/version', deadlineMs: 5_000 }
+    const call: Call = { method: 'GET', path: '/version', deadlineMs: answerMs / 2 }
     const version = await dial<{ ApiVersion?: string; MinAPIVersion?: string }>({ modem, prefix: '' }, call, false)
     return { modem, prefix: `/v${commonVersion(host, version)}` }
   }

@@ -32,26 +32,30 @@ export function createImages(deps: {
 }): Images {
   const { api, authOf } = deps
   const pulls = createPulls(deps)
-  /** Newest last, so that what is forgotten first is what has not been started for longest. */
-  const resolved = new Map<string, string>()
+  /** Newest last, so that what is forgotten first is what has not been started for longest; `text` where we resolved it. */
+  const resolved = new Map<string, { readonly imageId: string; readonly text?: string }>()
   const keyOf = ({ app, version }: { app: string; version: string }) => `${app}\n${version}`
 
-  const remember: Images['remember'] = (of, imageId) => {
+  const remember = (of: { app: string; version: string }, imageId: string, text?: string) => {
     const key = keyOf(of)
     resolved.delete(key)
-    resolved.set(key, imageId)
+    resolved.set(key, { imageId, ...(text !== undefined && { text }) })
     const [oldest] = resolved.keys()
     if (resolved.size > limits.imageVersionsKnown && oldest !== undefined) resolved.delete(oldest)
   }
 
   const find = async (request: { app: string; version: string }, name: string): Promise<ImageDetails | undefined> => {
     const known = resolved.get(keyOf(request))
-    const same = known === undefined ? undefined : await api.image(known)
+    const isSame = known !== undefined && (known.text ?? name) === name
+    const same = isSame ? await api.image(known.imageId) : undefined
     return same ?? (await api.image(name))
   }
 
   return {
-    remember,
+    remember: (of, imageId) => {
+      // What we resolved is known better than by what runs of it.
+      if (!resolved.has(keyOf(of))) remember(of, imageId)
+    },
     resolve: async (request, options) => {
       const { app, image: text = '' } = request
       const name = isImageId(text) ? text : nameOf(app, text)
@@ -64,7 +68,7 @@ export function createImages(deps: {
         details = await api.image(text)
       }
       if (!details) throw failed(app, `the image ${text} was pulled and is gone again`)
-      remember(request, details.Id)
+      remember(request, details.Id, text)
       return {
         id: details.Id,
         platform: `${details.Os ?? '?'}/${details.Architecture ?? '?'}`,

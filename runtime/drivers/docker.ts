@@ -31,6 +31,8 @@ export interface DockerDriverDeps {
   readonly host: string
   /** Directory of ca.pem, cert.pem and key.pem, for an engine that is spoken to over TLS. */
   readonly certDir?: string
+  /** How long the engine may take for what needs no work; default 10 s. */
+  readonly answerMs?: number
   /** How traffic gets to a container; the default looks at the engine. */
   readonly reach?: DockerReach
   /** Of the controller, the same after a restart: marks containers as its own. */
@@ -41,9 +43,11 @@ export interface DockerDriverDeps {
 }
 
 export function createDockerDriver(deps: DockerDriverDeps): Driver {
-  const { host, certDir, reach = 'auto', ownerId, authOf = () => undefined, clock, log } = deps
+  const { host, certDir, answerMs, reach = 'auto', ownerId, authOf = () => undefined, clock, log } = deps
   const isTls = certDir !== undefined
-  const api = createDockerApi(createConnection({ host, clock, ...(isTls && { certDir }) }))
+  const api = createDockerApi(
+    createConnection({ host, clock, ...(isTls && { certDir }), ...(answerMs !== undefined && { answerMs }) }),
+  )
   const network = createNetwork({ api, ownerId })
   const images = createImages({ api, authOf, clock })
   const output = createOutput(api)

@@ -167,6 +167,21 @@ export async function importImage(
   }
 }
 
+/** An image that a Dockerfile makes of one that is there. */
+export async function buildImage({ docker }: DockerEngine, name: string, dockerfile: string): Promise<void> {
+  const dir = await tempDir()
+  try {
+    await writeFile(join(dir, 'Dockerfile'), dockerfile)
+    await run('tar', ['-C', dir, '-cf', join(dir, 'context.tar'), 'Dockerfile'])
+    const answer = await docker.buildImage(createReadStream(join(dir, 'context.tar')), { t: name })
+    await new Promise<void>((resolve, reject) => {
+      docker.modem.followProgress(answer, (error) => (error ? reject(error) : resolve()))
+    })
+  } finally {
+    await removeDir(dir)
+  }
+}
+
 /** An image that holds busybox, as its only program. */
 export async function importBusybox(engine: DockerEngine, name = 'test/busybox', changes: readonly string[] = []) {
   return importImage(engine, name, { '/bin/busybox': '/bin/busybox' }, ['ENV PATH=/bin', ...changes])
