@@ -26,6 +26,9 @@ interface AppShown {
   readonly serving: number
   readonly generation: number
   readonly problems: readonly string[]
+  /** How a rollout fares, in one line, and what starts wait for. */
+  readonly rollout?: string | undefined
+  readonly progress?: readonly string[] | undefined
   readonly mode: string
   readonly minReplicas: number
   readonly maxReplicas: number

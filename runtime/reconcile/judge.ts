@@ -108,7 +108,9 @@ export function createJudge(parts: JudgeParts): Judge {
       if (!record || isEnding || !isSettled(loop)) return undefined
       const readyMs = [...loop.replicas.values()].map((one) => readyAtMs(loop, one) ?? Number.POSITIVE_INFINITY)
       const allMs = Math.max(...readyMs, Number.NEGATIVE_INFINITY)
-      if (allMs > clock.monotonic()) return Number.isFinite(allMs) ? allMs : undefined
+      // The very first version is better to go back to than none, however short it has served.
+      const isFirst = loop.memory.good === undefined && loop.memory.rollout === undefined
+      if (allMs > clock.monotonic() && !isFirst) return Number.isFinite(allMs) ? allMs : undefined
       const { rollout, ...rest } = loop.memory
       if (rollout) {
         const { version, refused } = rollout

@@ -480,3 +480,60 @@ describe('the next time to plan', () => {
     test(sentence, () => assert.equal(plan(wanted, given, nowMs).wakeAtMs, expected))
   }
 })
+
+describe('a surge in percent', () => {
+  const share = (maxSurge: '25%', maxUnavailable: '25%') => ({
+    rollout: { maxSurge, maxUnavailable, drainSeconds: 5, stopGraceSeconds: 5 },
+  })
+  const old = (count: number) => Array.from({ length: count }, () => 'old').join(' ')
+  table([
+    ['starts a batch of it', goal(12, share('25%', '25%')), facts(old(12)), 'start*3'],
+    ['is of what is wanted at the time', goal(5, share('25%', '25%')), facts(old(5)), 'start*2'],
+    [
+      'lets as many go as are ready, and as many more as may be unavailable',
+      goal(8, share('25%', '25%')),
+      facts(`${old(8)} new new`),
+      'retire(r7) retire(r6) retire(r5) retire(r4) publish(r0,r1,r2,r3,r8,r9|r4,r5,r6,r7) start*4',
+    ],
+  ])
+})
+
+describe('a new replica', () => {
+  const patient = (minReadySeconds: number) => ({ rollout: { ...goal(1).rollout, minReadySeconds } })
+  table([
+    ['that has not served long enough replaces nobody', goal(2, patient(2)), facts('old old new'), ''],
+    [
+      'that has served long enough replaces one',
+      goal(2, patient(1)),
+      facts('old old new'),
+      'retire(r1) publish(r0,r2|r1) start*1',
+    ],
+  ])
+  test('is looked at again when it will have', () => {
+    assert.equal(plan(goal(2, patient(2)), facts('old old new'), nowMs).wakeAtMs, nowMs + 1000)
+  })
+})
+
+describe('a driver that cannot be reached', () => {
+  const away = (words: string) => {
+    const given = facts(words)
+    return { ...given, replicas: given.replicas.map((one) => ({ ...one, isOutOfReach: true })) }
+  }
+  const stalled = (replicas: number, more: Partial<Goal> = {}) => goal(replicas, { isStalled: true, ...more })
+  table([
+    ['starts nothing', stalled(3), away('new'), ''],
+    ['is not asked to stop what is drained', stalled(1), away('new draining~0'), ''],
+    ['lets nothing fail', stalled(1, { startupBudgetMs: 30_000 }), away('starting!'), ''],
+    ['does not keep the unhealthy in rotation', stalled(2), away('new new!'), 'r1:unhealthy publish(r0|r1)'],
+    ['lets what is no longer wanted leave the rotation', stalled(1), away('new new'), 'retire(r1) publish(r0|r1)'],
+  ])
+})
+
+describe('who leaves first', () => {
+  table([
+    ['is the unhealthy one', goal(1), facts('new sick starting'), 'retire(r2) retire(r1) stop(r2)'],
+    ['then one that starts', goal(2), facts('new starting new'), 'retire(r1) stop(r1)'],
+    ['then one that is not even started', goal(2), facts('new pending new'), 'retire(r1)'],
+    ['then the youngest', goal(2), facts('new new new'), 'retire(r2) publish(r0,r1|r2)'],
+  ])
+})

@@ -111,7 +111,7 @@ describe('starting', () => {
     await world.clock.advance(50)
     const { phase, problems } = world.reconciler.status('shop')
     assert.equal(phase, 'degraded')
-    assert.match(problems.join(), /There is no driver swarm; there are: fake\./)
+    assert.match(problems.join(), /There is no driver swarm; there are: fake, other\./)
   })
 })
 

@@ -13,6 +13,13 @@ export interface FakeDriver extends Driver {
   /** A text for the driver's error, when a start is to fail. */
   refuse: (request: StartRequest) => string | undefined
   isListable: boolean
+  /** False as with an engine that is down: whatever is asked of it is refused, and what runs goes on. */
+  isReachable: boolean
+  /** True as with an engine that hangs: what is asked of it is never answered. */
+  isHanging: boolean
+  /** What a start has to wait for: how long, with a line for each second. Undefined: nothing, and no such method. */
+  fetch: { ms: number; refuse?: (request: StartRequest) => string | undefined } | undefined
+  readonly fetches: readonly StartRequest[]
   /** The replica ends by itself, as by kill -9. */
   crash(id: string): void
   /** As `crash`, but nobody is told. */
@@ -23,7 +30,7 @@ export interface FakeDriver extends Driver {
   resync(): void
 }
 
-export function createFakeDriver(clock: Clock): FakeDriver {
+export function createFakeDriver(clock: Clock, name = 'fake'): FakeDriver {
   const instances = new Map<string, Instance>()
   const listeners = new Set<(event: DriverEvent) => void>()
   const requests: StartRequest[] = []
@@ -33,8 +40,29 @@ export function createFakeDriver(clock: Clock): FakeDriver {
   const tell = (event: DriverEvent) => {
     for (const listener of listeners) listener(event)
   }
+  const fetches: StartRequest[] = []
+  const beReached = async () => {
+    if (driver.isHanging) await new Promise<never>(() => {})
+    if (!driver.isReachable) throw new OrchestryError('ORC_DRIVER_UNAVAILABLE', 'the engine is down.')
+  }
   const driver: FakeDriver = {
-    name: 'fake',
+    name,
+    fetches,
+    isReachable: true,
+    isHanging: false,
+    fetch: undefined,
+    async prepare(request, { onProgress, signal }) {
+      await beReached()
+      const { fetch } = driver
+      if (!fetch) return
+      fetches.push(request)
+      for (let ms = 0; ms < fetch.ms && !signal.aborted; ms += 1000) {
+        onProgress(`pulling ${request.app}, ${ms} of ${fetch.ms} MB`)
+        await clock.sleep(Math.min(1000, fetch.ms - ms), signal)
+      }
+      const refusal = fetch.refuse?.(request)
+      if (refusal !== undefined) throw new OrchestryError('ORC_DRIVER_START_FAILED', refusal)
+    },
     instances,
     requests,
     listMs: 5,
@@ -46,6 +74,7 @@ export function createFakeDriver(clock: Clock): FakeDriver {
     onStart: undefined,
     onStop: undefined,
     async list() {
+      await beReached()
       if (!driver.isListable) throw new OrchestryError('ORC_DRIVER_UNAVAILABLE', 'the daemon does not answer.')
       const running = [...instances.values()].filter((one) => one.isRunning)
       const picture = [...running, ...unreported.splice(0)]
@@ -55,6 +84,7 @@ export function createFakeDriver(clock: Clock): FakeDriver {
     async start(request) {
       requests.push(request)
       driver.onRequest?.(request)
+      await beReached()
       await clock.sleep(driver.startMs)
       const refusal = driver.refuse(request)
       if (refusal !== undefined) throw new OrchestryError('ORC_DRIVER_START_FAILED', refusal)
@@ -66,6 +96,7 @@ export function createFakeDriver(clock: Clock): FakeDriver {
       return instance
     },
     async stop(id) {
+      await beReached()
       driver.onStop?.(id)
       if (!instances.has(id)) return
       await clock.sleep(driver.stopMs)

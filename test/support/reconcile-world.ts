@@ -18,6 +18,8 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
   const clock = createFakeClock()
   const apps = createFakeApps()
   const driver = createFakeDriver(clock)
+  /** For apps that name it. */
+  const other = createFakeDriver(clock, 'other')
   const balancing = createFakeBalancing(clock)
   const events: NewEvent[] = []
   const store = createSmallStore()
@@ -30,7 +32,7 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     life = { isOver: false }
     const reconciler = createReconciler({
       apps: mortal(apps, life),
-      drivers: new Map([[driver.name, mortal(driver, life)]]),
+      drivers: new Map([driver, other].map((one) => [one.name, mortal(one, life)])),
       health: mortal(health, life),
       balancing: mortal(balancing, life),
       events: mortal({ emit: (event: NewEvent) => void events.push(event) }, life),
@@ -59,6 +61,7 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
     clock,
     apps,
     driver,
+    other,
     balancing,
     events,
     store,

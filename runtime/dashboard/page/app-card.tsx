@@ -16,7 +16,7 @@ const tones: Readonly<Record<string, 'good' | 'busy' | 'bad' | 'off'>> = {
 }
 
 export function AppCard({ app, proxy, nowMs }: { app: App; proxy: Snapshot['proxy']; nowMs: number }) {
-  const { name, phase, mode, paused, problems, decision } = app
+  const { name, phase, mode, paused, problems, rollout, progress = [], decision } = app
   const url = appUrl(app.route, proxy, location.hostname)
   return (
     <article class="card app" data-app={name}>
@@ -35,6 +35,12 @@ export function AppCard({ app, proxy, nowMs }: { app: App; proxy: Snapshot['prox
         )}
       </header>
       <Replicas app={app} nowMs={nowMs} />
+      {rollout !== undefined && <p class="rollout">{rollout}</p>}
+      {progress.map((line) => (
+        <p class="faint" key={line}>
+          {line}
+        </p>
+      ))}
       {problems.map((problem) => (
         <p class="problem" key={problem}>
           {problem}
