@@ -209,7 +209,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       apps,
       instances: (app) => reconciler.instances(app),
       onInstancesChanged: (listener) => reconciler.onInstancesChanged(listener),
-      checkFor: ({ app, version }) => reconciler.specOf(app, version)?.healthCheck,
+      specOf: ({ app, version }) => reconciler.specOf(app, version),
       hooks,
       clock,
       log,

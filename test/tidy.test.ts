@@ -272,6 +272,7 @@ rule('there is a folder of tests for what is there, and for nothing else', () =>
     'bench',
     'fuzz',
     'soak',
+    'simulation',
     'release',
     'plugins-builtin',
     'plugins-examples',

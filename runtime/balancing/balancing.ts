@@ -10,7 +10,8 @@ export interface Balancing {
     app: string,
     upstream: { route: Route; endpoints: readonly Endpoint[]; draining: readonly Endpoint[]; loadBalancer?: string },
   ): Promise<boolean>
-  remove(app: string): Promise<void>
+  /** False when the load balancer could not be told yet: it is tried again, and another call waits for the next try. */
+  remove(app: string): Promise<boolean>
   status(app: string): Promise<UpstreamStatus | null>
   /** Of the newest upstream that the load balancer has taken. */
   generation(app: string): number

@@ -158,7 +158,7 @@ export function createBalancing({ hooks, apps, events, clock, log }: BalancingDe
       return lane.want(isSame ? last : { upstream, loadBalancer })
     },
     async remove(app) {
-      if (!isStopped) await of(app).lane.want('removed')
+      return isStopped ? false : of(app).lane.want('removed')
     },
     async status(app): Promise<UpstreamStatus | null> {
       const provider = known.get(app)?.carrier ?? providerOrNone(app)

@@ -7,6 +7,8 @@ import type { Suspicion } from './suspicion.ts'
 export interface Probe {
   readonly app: string
   instance: Instance
+  /** Monotonic. */
+  readonly startedAtMs: number
   state: HealthState
   /** Older than its startup budget when first seen: it was running before we were. */
   readonly isAdopted: boolean
@@ -20,12 +22,17 @@ export interface Probe {
   waiters: (() => void)[]
 }
 
-export function createProbe(app: string, instance: Instance, isAdopted: boolean, nowMs: number): Probe {
+export function createProbe(
+  app: string,
+  instance: Instance,
+  born: Pick<Probe, 'startedAtMs' | 'isAdopted'>,
+  nowMs: number,
+): Probe {
   return {
     app,
     instance,
     state: initialState(nowMs),
-    isAdopted,
+    ...born,
     hasBeenHealthy: false,
     hasSettled: false,
     isUnderWay: false,

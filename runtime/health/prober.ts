@@ -1,6 +1,6 @@
 /** Probes replicas on its own clock: all that are due together go to their plugin as one batch. Nothing here acts. */
 import type { HealthCheck, HealthResult } from '@orchestry/sdk'
-import type { Apps } from '../apps/app.ts'
+import type { App, Apps } from '../apps/app.ts'
 import type { Clock } from '../clock.ts'
 import type { Instance } from '../drivers/driver.ts'
 import type { Events } from '../events/events.ts'
@@ -31,8 +31,8 @@ export interface HealthParts {
   readonly apps: Pick<Apps, 'list' | 'get' | 'onChange'>
   readonly instances: (app: string) => readonly Instance[]
   readonly onInstancesChanged: (listener: (app: string) => void) => () => void
-  /** The check of a replica, when it is not that of the app's present spec: an old version is judged by its own. */
-  readonly checkFor?: (instance: Instance) => HealthCheck | undefined
+  /** The spec that a replica was started from, where it is known: an old version is judged by its own check, or by none. */
+  readonly specOf?: (instance: Instance) => Pick<App, 'healthCheck'> | undefined
   readonly hooks: Pick<Hooks, 'providers' | 'first'>
   readonly clock: Clock
   readonly log: Log
@@ -49,14 +49,14 @@ export function createHealth(parts: HealthParts): Health {
   const subscriptions: (() => void)[] = []
   const byApp = new Map<string, Set<Probe>>()
   let isStopped = false
-  const specOf = (app: string, instance: Instance): HealthCheck | undefined => {
+  const checkFor = (app: string, instance: Instance): HealthCheck | undefined => {
     const record = apps.get(app)
-    return record && (parts.checkFor?.(instance) ?? record.app.healthCheck)
+    return record && (parts.specOf?.(instance) ?? record.app).healthCheck
   }
   const checkOf = (probe: Probe) =>
-    probes.get(probe.instance.id) === probe ? specOf(probe.app, probe.instance) : undefined
+    probes.get(probe.instance.id) === probe ? checkFor(probe.app, probe.instance) : undefined
   const isStarting = (probe: Probe, check: HealthCheck) =>
-    !probe.hasBeenHealthy && clock.now() - probe.instance.startedAtMs < startupBudgetMs(check)
+    !probe.hasBeenHealthy && clock.monotonic() - probe.startedAtMs < startupBudgetMs(check)
   const asking = createAsking({ hooks, log, checkOf, isStarting, answered: settle })
   const slots = createSlots<Probe>(clock, slotMs, asking.ask)
 
@@ -64,7 +64,7 @@ export function createHealth(parts: HealthParts): Health {
     if (isStopped) return
     const wanted = new Map<string, { instance: Instance; check: HealthCheck }>()
     for (const instance of parts.instances(app)) {
-      const check = instance.isRunning ? specOf(app, instance) : undefined
+      const check = instance.isRunning ? checkFor(app, instance) : undefined
       if (check) wanted.set(instance.id, { instance, check })
     }
     for (const probe of byApp.get(app) ?? []) if (!wanted.has(probe.instance.id)) forget(probe)
@@ -76,8 +76,10 @@ export function createHealth(parts: HealthParts): Health {
   }
 
   function watch(app: string, instance: Instance, check: HealthCheck): void {
-    const ageMs = clock.now() - instance.startedAtMs
-    const probe = createProbe(app, instance, ageMs >= startupBudgetMs(check), clock.now())
+    // A clock that was set back since must not put off the first probe.
+    const ageMs = Math.max(0, clock.now() - instance.startedAtMs)
+    const startedAtMs = clock.monotonic() - ageMs
+    const probe = createProbe(app, instance, { startedAtMs, isAdopted: ageMs >= startupBudgetMs(check) }, clock.now())
     probes.set(instance.id, probe)
     const ofApp = byApp.get(app)
     if (ofApp) ofApp.add(probe)

@@ -61,12 +61,12 @@ export function createCaller(deps: {
     more: Pick<SandboxIncident, 'app' | 'line' | 'action'> = {},
   ): void {
     const key = `${instance.name} ${hook} ${code} ${message}`
-    const nowMs = clock.now()
+    const nowMs = clock.monotonic()
     if (nowMs - (toldAtMs.get(key) ?? Number.NEGATIVE_INFINITY) < repeatMs) return
     if (toldAtMs.size > 1_000) toldAtMs.clear()
     toldAtMs.set(key, nowMs)
     const { plugin, version, name } = instance
-    onIncident({ plugin, version, instance: name, hook, code, message, ...more, atMs: nowMs })
+    onIncident({ plugin, version, instance: name, hook, code, message, ...more, atMs: clock.now() })
   }
 
   /** Deaths are reported by the sandbox itself; what a living guest did wrong is only seen here. */
@@ -146,9 +146,10 @@ export function createCaller(deps: {
       return call.items.map(() => fail(instance, hook, 'ORC_HOOK_NOT_SERVING', message))
     }
     const before = breakers.get(key) ?? closedBreaker
-    const { isAdmitted, next } = admit(before, clock.now())
+    // Rests are durations: a clock that is set back must not make one last for hours.
+    const { isAdmitted, next } = admit(before, clock.monotonic())
     if (!isAdmitted) {
-      const seconds = Math.max(0, Math.ceil((before.retryAtMs - clock.now()) / 1_000))
+      const seconds = Math.max(0, Math.ceil((before.retryAtMs - clock.monotonic()) / 1_000))
       const message = `${instance.plugin} failed ${before.failures} times in a row; it is tried again in ${seconds} s`
       return call.items.map(() => fail(instance, hook, 'ORC_HOOK_BREAKER_OPEN', message))
     }
@@ -163,7 +164,7 @@ export function createCaller(deps: {
       if (current.state === 'halfOpen') breakers.set(key, before)
       return answers
     }
-    const after = isFailed ? afterFailure(current, clock.now()) : afterSuccess(current)
+    const after = isFailed ? afterFailure(current, clock.monotonic()) : afterSuccess(current)
     breakers.set(key, after)
     if (after.state === 'open' && current.state !== 'open') {
       blame(instance, hook, 'ORC_HOOK_BREAKER_OPEN', `rests after ${after.failures} failed calls in a row`, {

@@ -16,7 +16,7 @@ const suspectKnockMs = 250
 export interface Door {
   /** Asks a starting replica until it listens. */
   await(loop: Loop, replica: Replica): void
-  /** Asks one that was found whether it listens: a worker never did, and is not to be blamed for it later. */
+  /** Asks one that was found whether it listens, or until it does: a worker never did, and is not to be blamed for it later. */
   learn(loop: Loop, replica: Replica): void
   /** Asks one that used to listen whether it still does, until it does again or has ended. */
   suspect(loop: Loop, replica: Replica): void
@@ -69,7 +69,7 @@ export function createDoor(world: World, beside: Beside): Door {
     await: (loop, replica) => beside(loop, 'waiting for a replica to listen', opening(replica)),
     learn(loop, replica) {
       if (isThere(replica) && isUnchecked(loop, replica))
-        beside(loop, 'asking whether a replica listens', learning(replica))
+        beside(loop, 'asking whether a replica listens', replica.hasServed ? learning(replica) : opening(replica))
     },
     suspect(loop, replica) {
       if (!replica.isOpen || replica.isKnockedAt || replica.rotation !== 'serving' || !isUnchecked(loop, replica))

@@ -38,9 +38,9 @@ export interface ReplicaFacts {
   readonly healthMessage?: string
   /** Its driver cannot be reached: it can be neither judged nor stopped. */
   readonly isOutOfReach?: boolean
-  /** It ran before we did: it counts as serving until a probe says otherwise. */
+  /** It ran before we did. */
   readonly isAdopted: boolean
-  /** It has been in rotation. Until then an unhealthy replica is one that still starts. */
+  /** It has been in rotation, perhaps before we were. Until then an unhealthy replica is one that still starts. */
   readonly hasServed: boolean
   /** The load balancer has taken an upstream in which it takes new requests. */
   readonly isReceiving: boolean

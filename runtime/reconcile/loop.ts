@@ -6,7 +6,7 @@ import { limits, startupBudgetMs } from '../limits.ts'
 import { type Backoff, calm } from './backoff.ts'
 import type { Facts, Goal, ReplicaFacts, Routing } from './facts.ts'
 import type { Rotation } from './reconcile.ts'
-import { type Memory, specOfVersion, wantedVersion } from './target.ts'
+import { type Memory, specOfVersion, wantedVersion, waysOf } from './target.ts'
 
 /** All times are monotonic: a clock that is set must not end a drain or a startup budget. */
 export interface Replica {
@@ -16,6 +16,8 @@ export interface Replica {
   readonly isAdopted: boolean
   /** Aborted when it is to be neither fetched for nor started any more. */
   readonly unwanted: AbortController
+  /** It may be in an upstream that our predecessor handed out. */
+  readonly mayBeRouted: boolean
   /** Absent while its start is under way. */
   instance?: Instance
   startedAtMs: number
@@ -102,18 +104,18 @@ export function adoptedReplica(
   driver: string,
   found: { readonly ageMs: number; readonly nowMs: number; readonly isOrphan: boolean },
 ): Replica {
-  const check = appOf(loop, instance.version)?.healthCheck
   return {
     id: instance.id,
     driver,
     version: instance.version,
     isAdopted: !found.isOrphan,
     unwanted: new AbortController(),
+    mayBeRouted: !found.isOrphan || loop.memory.isRouted === true,
     instance,
     startedAtMs: found.nowMs - found.ageMs,
     rotation: 'starting',
     sinceMs: found.nowMs,
-    hasServed: check === undefined || found.ageMs >= startupBudgetMs(check),
+    hasServed: loop.memory.serving?.includes(instance.id) ?? true,
     isOpen: false,
     isShut: false,
     isKnockedAt: false,
@@ -121,12 +123,14 @@ export function adoptedReplica(
   }
 }
 
-const nothingSurges = { maxSurge: 1, maxUnavailable: 0, drainSeconds: 0, stopGraceSeconds: 10 }
+/** For replicas of an app of which nothing is known any more. */
+const nothingSurges = { maxSurge: 1, maxUnavailable: 0, drainSeconds: 10, stopGraceSeconds: 10 }
 
 /** @param shutdown why all replicas of all apps end, when they do. */
 export function goalOf(loop: Loop, shutdown?: string): Goal {
   const { record } = loop
-  const rollout = record?.app.rollout ?? nothingSurges
+  // An app that was deleted just before we were killed is still let finish what it has.
+  const rollout = waysOf(record, loop.memory)?.rollout ?? nothingSurges
   const gone = loop.isDeleted ? 'the app was deleted' : 'no app of this name exists'
   const stopped = record === undefined || loop.isDeleted ? gone : record.isRunning ? undefined : 'the app was stopped'
   const ending = stopped ?? shutdown
@@ -186,8 +190,7 @@ function replicaFacts(loop: Loop, replica: Replica, { health, isReachable }: Sig
     isOpen: replica.isOpen,
     hasServed: replica.hasServed,
     isReceiving: loop.taken?.endpoints.has(replica.id) ?? false,
-    // What was found running may be in the upstream that our predecessor handed out.
-    wasRouted: replica.isAdopted || replica.lastRoutedSeq > 0,
+    wasRouted: replica.mayBeRouted || replica.lastRoutedSeq > 0,
     ...(unroutedAtMs === undefined ? {} : { unroutedAtMs }),
     ...(activeConnections === undefined ? {} : { activeConnections }),
   }

@@ -58,13 +58,13 @@ function rotationOf(replica: ReplicaFacts, listens: boolean, nowMs: number, wake
   if (replica.state === 'pending') return 'starting'
   if (!replica.hasHealthCheck) {
     if (replica.isShut) return 'unhealthy'
-    if (replica.isOpen || replica.isAdopted || replica.hasServed) return 'serving'
+    if (replica.isOpen || replica.hasServed) return 'serving'
     const mutedAtMs = replica.startedAtMs + muteAfterMs
     if (!listens && nowMs >= mutedAtMs) return 'serving'
     if (!listens) wakes.push(mutedAtMs)
     return 'starting'
   }
-  const isTrusted = replica.health === 'unknown' && (replica.isAdopted || replica.hasServed)
+  const isTrusted = replica.health === 'unknown' && replica.hasServed
   if (replica.health === 'healthy' || isTrusted) return 'serving'
   return replica.hasServed ? 'unhealthy' : 'starting'
 }

@@ -23,7 +23,7 @@ import type { AppStatus, InstanceView, Reconciler } from './reconcile.ts'
 import { type RolloutSight, rolloutView } from './rollout.ts'
 import type { SecretOf } from './start-request.ts'
 import { isAtRest, statusOf } from './status.ts'
-import { afterChange, isTriedOtherwise, type Memory, specOfVersion } from './target.ts'
+import { afterChange, afterDeletion, isTriedOtherwise, type Memory, specOfVersion } from './target.ts'
 import { createWaiters } from './waiters.ts'
 
 const resyncMs = 10_000
@@ -34,13 +34,15 @@ const unneededMs = 250
 /** How long steps under way may take to end when we do. */
 const lastStepsMs = 10_000
 const memoryKey = 'reconcile'
+/** Of the newest events of an app, to see whether an end was told already. */
+const endsLookedThrough = 100
 
 export interface ReconcilerParts {
   readonly apps: Pick<Apps, 'list' | 'get' | 'onChange'>
   readonly drivers: ReadonlyMap<string, Driver>
   readonly health: Pick<Health, 'stateOf' | 'onChange'>
   readonly balancing: Pick<Balancing, 'publish' | 'remove' | 'status' | 'generation' | 'problem'>
-  readonly events: Pick<Events, 'emit'>
+  readonly events: Pick<Events, 'emit'> & Partial<Pick<Events, 'list'>>
   /** Keeps what a failing rollout goes back to, and the history; without it that is lost at a restart. */
   readonly store?: HistoryStore
   readonly clock: Clock
@@ -94,6 +96,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     markDirty: queue.add,
     instancesChanged: tellInstancesChanged,
     started: adoption.started,
+    announced: rememberServing,
     forgotten: adoption.forgotten,
     unreachable: adoption.unreachable,
     isReachable,
@@ -102,13 +105,13 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     apps,
     sight: { health, isReachable },
     apply,
-    judge: createJudge({ clock, events, history, sight: sightOf, remember }),
+    judge: createJudge({ clock, events, history, sight: sightOf, remember: noteDown }),
     events,
     clock,
     shutdown: () => shutdown,
     isKnown: (driver) => !drivers.has(driver) || adoption.isListed(driver),
     status: statusOfLoop,
-    remember,
+    remember: noteDown,
   })
 
   function isDriverUsed(driver: string): boolean {
@@ -170,22 +173,48 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     queue.wakeAt(loop.name, undefined)
     loops.delete(loop.name)
     if (loop.memory.entry) history.forget(loop.name)
+    // What is remembered makes the next controller remove the route, should we not come to it.
     const forget = async () => {
-      await balancing.remove(loop.name)
-      if (Object.keys(loop.memory).length > 0 && !loops.has(loop.name)) remember(loop, {})
+      while (!stopping.signal.aborted && !loops.has(loop.name)) {
+        if (await balancing.remove(loop.name)) {
+          if (Object.keys(loop.memory).length > 0 && !loops.has(loop.name)) await remember(loop, {})
+          return
+        }
+        await clock.sleep(passAgainMs, stopping.signal)
+      }
     }
     forget().catch((thrown: unknown) => {
       log.warn({ err: thrown, app: loop.name }, 'the load balancer still knows a deleted app')
     })
   }
 
-  function remember(loop: Loop, memory: Memory): void {
+  /** Never rejects. */
+  async function remember(loop: Loop, memory: Memory): Promise<void> {
     loop.memory = memory
     const key = [memoryKey, loop.name]
     const isEmpty = Object.keys(memory).length === 0
-    store?.write([isEmpty ? { delete: key } : { put: key, value: memory }]).catch((thrown: unknown) => {
-      log.error({ err: thrown, app: loop.name }, 'which version to roll back to could not be stored')
+    await store?.write([isEmpty ? { delete: key } : { put: key, value: memory }]).catch((thrown: unknown) => {
+      log.error({ err: thrown, app: loop.name }, 'what a restart must know of an app could not be stored')
     })
+  }
+
+  function noteDown(loop: Loop, memory: Memory): void {
+    void remember(loop, memory)
+  }
+
+  /** Without it a start could not tell a replica that serves from one that has only just been started. */
+  async function rememberServing(loop: Loop, serving: readonly string[]): Promise<void> {
+    const { serving: known } = loop.memory
+    const isSame = known?.length === serving.length && serving.every((id) => known.includes(id))
+    if (!isSame && loops.get(loop.name) === loop) await remember(loop, { ...loop.memory, serving })
+  }
+
+  /** Its end may have been told before we were killed. */
+  async function tellEnd({ id, app, exit }: Instance): Promise<void> {
+    const told = (await events.list?.({ app, type: 'instance.exited', limit: endsLookedThrough })) ?? []
+    if (told.some(({ data }) => data.instance === id)) return
+    const data = { instance: id, code: null, signal: null, ...exit }
+    events.emit({ type: 'instance.exited', app, data })
   }
 
   function adopted(driver: Driver, instance: Instance): void {
@@ -200,8 +229,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     adoption.started(instance.id, loop)
     const data = { instance: instance.id, version: instance.version, driver: driver.name }
     if (!instance.isRunning) {
-      const exit = { code: null, signal: null, ...instance.exit }
-      events.emit({ type: 'instance.exited', app: instance.app, data: { instance: instance.id, ...exit } })
+      tellEnd(instance).catch((thrown: unknown) => log.warn({ err: thrown }, 'the end of a replica could not be told'))
     } else {
       events.emit({ type: 'instance.adopted', app: instance.app, data: isOrphan ? { ...data, isOrphan } : data })
       loop.holdUntilMs = isOrphan ? 0 : nowMs + holdMs
@@ -236,13 +264,11 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
         delete loop.advance
       }
       const memory = afterChange(record, previous, loop.memory)
-      if (memory) remember(loop, memory)
+      if (memory) void remember(loop, memory)
       enter(loop, record, previous, isTried)
     } else {
-      // Another app may get the name: what was good of this one means nothing to it.
       history.forget(name)
-      const { isRouted } = loop.memory
-      remember(loop, isRouted === undefined ? {} : { isRouted })
+      void remember(loop, afterDeletion(previous?.app, loop.memory))
     }
     queue.add(name)
   }
@@ -255,7 +281,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
       if (previous && previous.source !== record.source) history.revised(entry.number, record)
       if (!isTried || entry.outcome === 'done') return
       history.concluded(loop.name, entry.number, 'underWay')
-      remember(loop, { ...loop.memory, entry: { ...entry, outcome: 'underWay' } })
+      void remember(loop, { ...loop.memory, entry: { ...entry, outcome: 'underWay' } })
       return
     }
     if (entry?.outcome === 'underWay') history.concluded(loop.name, entry.number, 'superseded')
@@ -263,7 +289,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     // Of a data directory from before there was a history: what runs well is done.
     const outcome = entry === undefined && good?.version === version ? 'done' : 'underWay'
     history.applied(number, record, outcome)
-    remember(loop, { ...loop.memory, entry: { number, version, outcome } })
+    void remember(loop, { ...loop.memory, entry: { number, version, outcome } })
   }
 
   function statusOfLoop(loop: Loop): AppStatus {

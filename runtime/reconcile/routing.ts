@@ -2,6 +2,7 @@
 import type { Endpoint } from '@orchestry/sdk'
 import type { Routing } from './facts.ts'
 import type { Loop } from './loop.ts'
+import { waysOf } from './target.ts'
 import type { Beside, World } from './world.ts'
 
 const republishMs = 1_000
@@ -12,7 +13,7 @@ export interface Router {
   count(loop: Loop): void
 }
 
-export function createRouter({ balancing, clock, log }: World, beside: Beside): Router {
+export function createRouter({ balancing, clock, log, announced }: World, beside: Beside): Router {
   function publish(loop: Loop, routing: Routing): void {
     loop.seq += 1
     const { seq } = loop
@@ -31,9 +32,14 @@ export function createRouter({ balancing, clock, log }: World, beside: Beside): 
   async function handOut(loop: Loop, seq: number, routing: Routing): Promise<void> {
     const endpoints = endpointsOf(loop, routing.endpoints)
     const draining = endpointsOf(loop, routing.draining)
-    const ingress = loop.record?.app.ingress ?? { path: `/${loop.name}/` }
+    const ingress = waysOf(loop.record, loop.memory)?.ingress ?? { path: `/${loop.name}/` }
     const { loadBalancer, ...route } = 'loadBalancer' in ingress ? ingress : { ...ingress, loadBalancer: undefined }
     const upstream = { route, endpoints, draining, ...(loadBalancer === undefined ? {} : { loadBalancer }) }
+    const { serving = [] } = loop.memory
+    const isStored = announced(loop, routing.endpoints)
+    // Who joins is written down first; that somebody leaves waits for nothing.
+    if (routing.endpoints.some((id) => !serving.includes(id))) await isStored
+    if (loop.published?.seq !== seq) return
     const isTaken = await balancing.publish(loop.name, upstream).catch((thrown: unknown) => {
       log.warn({ err: thrown, app: loop.name }, 'the upstream could not be published')
       return false

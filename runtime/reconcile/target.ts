@@ -12,6 +12,10 @@ export interface Version {
 export interface Memory {
   /** The load balancer has been told of it: it must also be told when the app is gone. */
   readonly isRouted?: boolean
+  /** Ids of the replicas that take requests, as the load balancer is told: the next controller goes on with these. */
+  readonly serving?: readonly string[]
+  /** What is left to know of an app that was deleted, until all of it is gone. */
+  readonly last?: Pick<App, 'ingress' | 'rollout'>
   /** The newest version that was once fully in rotation. */
   readonly good?: Version
   /** The rollout that is under way. */
@@ -48,6 +52,18 @@ export function specOfVersion(version: string, record: AppRecord | undefined, me
 /** What a version that fails would be rolled back to. There is nothing until some other version has been good. */
 export function wayBack(record: AppRecord, { good, refused }: Memory): Version | undefined {
   return refused?.version === record.version || good?.version === record.version ? undefined : good
+}
+
+/** Another app may get the name: what was good of this one means nothing to it. */
+export function afterDeletion(app: App | undefined, { isRouted, serving }: Memory): Memory {
+  if (isRouted === undefined) return {}
+  const last = app && { last: { ingress: app.ingress, rollout: app.rollout } }
+  return { isRouted, ...(serving && { serving }), ...last }
+}
+
+/** Where its traffic comes in and how it leaves, also of an app that was deleted before we started. */
+export function waysOf(record: AppRecord | undefined, { last, good }: Memory): Memory['last'] {
+  return record?.app ?? last ?? good?.app
 }
 
 export const hasFailedTooOften = (failures: number): boolean => failures >= roundsAllowed

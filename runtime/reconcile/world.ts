@@ -29,6 +29,8 @@ export interface World {
   instancesChanged(app: string): void
   /** A replica is gone for good. */
   forgotten(replica: { readonly id: string; readonly driver: string }): void
+  /** These are about to take requests. Resolves when the next controller would know it, or cannot be made to. */
+  announced(loop: Loop, ids: readonly string[]): Promise<void>
   /** A replica runs. */
   started(id: string, loop: Loop): void
   /** What was asked of the driver failed through no fault of the app: nothing more is asked of it until it lists again. */

@@ -180,7 +180,7 @@ export async function createPluginSandbox(deps: {
       report(blamed.code, blamed.message, blamed.purpose, action)
     }
     if (state === 'closed' || state === 'starting') return
-    deathsMs.push(clock.now())
+    deathsMs.push(clock.monotonic())
     scheduleRestart(blamed.purpose)
   }
 
@@ -193,7 +193,7 @@ export async function createPluginSandbox(deps: {
   }
 
   function scheduleRestart(purpose: Purpose): void {
-    const verdict = judgeRestart(deathsMs, clock.now())
+    const verdict = judgeRestart(deathsMs, clock.monotonic())
     if ('quarantine' in verdict) {
       become('quarantined')
       const message = `${verdict.quarantine}; mend it, then: orchestry plugin reset ${bundle.plugin}`
@@ -218,7 +218,7 @@ export async function createPluginSandbox(deps: {
       // While the process lives, its death is what counts; one that never came to be has no death.
       if (channel !== undefined) return discard(codeOf(thrown), messageOf(thrown), { hook: 'activate' })
       if (codeOf(thrown) !== 'ORC_SANDBOX_UNAVAILABLE' || state !== 'restarting') return
-      deathsMs.push(clock.now())
+      deathsMs.push(clock.monotonic())
       scheduleRestart({})
     }
   }

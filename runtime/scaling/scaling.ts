@@ -14,7 +14,7 @@ import { createTicker } from './ticker.ts'
 const defaultVoteTimeoutMs = 1_000
 const promptMs = 250
 
-export interface ScalingDeps extends Pick<TickDeps, 'metrics' | 'hooks' | 'reconciler' | 'events' | 'log'> {
+export interface ScalingDeps extends Pick<TickDeps, 'metrics' | 'hooks' | 'reconciler' | 'events' | 'log' | 'decide'> {
   readonly apps: Pick<Apps, 'list' | 'get' | 'require' | 'setDesired' | 'onChange'>
   readonly decisionLog: DecisionLog
   readonly store: Pick<Store, 'list' | 'write'>

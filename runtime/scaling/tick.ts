@@ -9,7 +9,7 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { Reconciler } from '../reconcile/reconcile.ts'
 import { appView } from './app-view.ts'
 import { type AskedGroup, askScalers, type Question } from './ask.ts'
-import { decide, type NewDecision } from './decide.ts'
+import { decide as decidePurely, type NewDecision } from './decide.ts'
 import type { Decision, DecisionLog, VoteRecord } from './decision.ts'
 import type { Memory } from './memory.ts'
 import type { ScalingState } from './state.ts'
@@ -22,6 +22,8 @@ export interface TickDeps {
   readonly decisionLog: Pick<DecisionLog, 'append'>
   readonly events: Pick<Events, 'emit'>
   readonly memory: Memory
+  /** The pure pipeline; a simulation looks over its shoulder. */
+  readonly decide?: typeof decidePurely
   readonly clock: Pick<Clock, 'now' | 'after'>
   readonly log: Pick<Log, 'error'>
   /** The longest that votes are waited for: whoever is late gives an error vote, and delays nobody further. */
@@ -47,7 +49,7 @@ export interface Tick {
 }
 
 export function createTick(deps: TickDeps): Tick {
-  const { apps, metrics, hooks, reconciler, memory, clock, inTurn } = deps
+  const { apps, metrics, hooks, reconciler, memory, clock, inTurn, decide = decidePurely } = deps
   /** Apps whose scalers have not answered since an earlier tick: they are not asked twice at once. */
   const waiting = new Set<string>()
   const late = new Set<Promise<void>>()

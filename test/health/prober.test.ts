@@ -28,7 +28,7 @@ interface Batch {
 }
 
 /** A prober with replicas and a plugin that answers what the test says. */
-function makeWorld(more: Partial<Pick<HealthParts, 'checkFor' | 'chance'>> = {}) {
+function makeWorld(more: Partial<Pick<HealthParts, 'specOf' | 'chance'>> = {}) {
   const clock = createFakeClock()
   const apps = createFakeApps()
   const instances = new Map<string, Instance>()
@@ -247,7 +247,7 @@ test('an app without a health check is never probed; when it gets one it is', as
 
 test('a replica of an old version is probed with the check of its own spec', async () => {
   const own = sampleCheck({ path: '/old' })
-  const world = makeWorld({ checkFor: ({ version }) => (version === 'v1' ? own : undefined) })
+  const world = makeWorld({ specOf: ({ version }) => (version === 'v1' ? { healthCheck: own } : undefined) })
   world.apps.put('shop', { app: spec({ path: '/new' }) })
   world.health.start()
   const paths: string[] = []

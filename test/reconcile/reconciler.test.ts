@@ -713,6 +713,9 @@ describe('Orchestry itself', () => {
     world.apps.delete('shop')
     await world.restart()
     await world.clock.advance(1000)
+    assert.deepEqual(world.serving('shop'), [], 'first they take no new requests')
+    assert.equal(world.driver.instances.size, 2, 'and have the drain time for what they work on')
+    await world.clock.advance(6000)
     assert.equal(world.driver.instances.size, 0)
     assert.equal(
       world.eventsOf('instance.adopted').every((event) => event.data.isOrphan === true),

@@ -49,9 +49,11 @@ export function createFakeBalancing(clock: Clock): FakeBalancing {
       return true
     },
     async remove(app) {
+      if (!balancing.isWorking) return false
       removed.push(app)
       generations.set(app, (generations.get(app) ?? 0) + 1)
       taken.delete(app)
+      return true
     },
     async status(app) {
       const now = taken.get(app)
