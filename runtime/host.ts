@@ -275,6 +275,10 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       balancing,
       secrets,
       logs: (app, options) => readLogs(app, options),
+      followerOf: (app) => {
+        const driver = drivers.get(apps.require(app).app.driver)
+        return driver?.follow?.bind(driver)
+      },
       exposition,
       sandbox: sandbox.description,
       dashboard: createDashboard(),

@@ -7,7 +7,7 @@ import type { PluginLogLine } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Dashboard } from '../dashboard/dashboard.ts'
-import type { LogLine } from '../drivers/driver.ts'
+import type { Driver, LogLine } from '../drivers/driver.ts'
 import type { Events } from '../events/events.ts'
 import type { Health } from '../health/health.ts'
 import type { Log } from '../log.ts'
@@ -21,7 +21,10 @@ import type { Secrets } from '../secrets/secrets.ts'
 export interface ApiDeps {
   readonly apps: Pick<Apps, 'list' | 'get' | 'require' | 'apply' | 'remove' | 'setRunning' | 'setPaused' | 'setScaling'>
   readonly scaling: Pick<Scaling, 'latest' | 'list' | 'scaleByHand'>
-  readonly reconciler: Pick<Reconciler, 'markDirty' | 'status' | 'instances' | 'settled' | 'rollout' | 'history'>
+  readonly reconciler: Pick<
+    Reconciler,
+    'markDirty' | 'status' | 'instances' | 'settled' | 'rollout' | 'history' | 'onInstancesChanged'
+  >
   readonly rollouts: Rollouts
   readonly health: Pick<Health, 'checkNow'>
   readonly metrics: Pick<Metrics, 'snapshot' | 'series' | 'metricNames'>
@@ -47,6 +50,8 @@ export interface ApiDeps {
   readonly secrets: Pick<Secrets, 'list' | 'put' | 'remove' | 'redactData'>
   /** The newest lines of an app's replicas, oldest first. `lines` counts per replica. */
   readonly logs: (app: string, options: { lines: number; instance?: string }) => Promise<readonly LogLine[]>
+  /** How a replica of the app is followed; undefined where its driver cannot. */
+  readonly followerOf: (app: string) => FollowInstance | undefined
   readonly exposition: { text(): string | Promise<string>; readonly contentType: string }
   readonly sandbox: Sandbox['description']
   readonly config: Config
@@ -57,6 +62,8 @@ export interface ApiDeps {
   /** Where apps' traffic really comes in; undefined while it cannot. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
+
+export type FollowInstance = NonNullable<Driver['follow']>
 
 export interface Readiness {
   readonly ok: boolean

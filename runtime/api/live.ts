@@ -1,20 +1,16 @@
 /** `/api/v1/stream`: everything a page shows, once a second; and the lines of an app's replicas as they write them. */
 import * as Type from 'typebox'
 import type { Snapshot } from '../dashboard/dashboard.ts'
-import type { LogLine } from '../drivers/driver.ts'
 import { newestValues, summarize, viewApp } from './app-view.ts'
 import type { Api, ApiDeps } from './deps.ts'
-import { newLines } from './new-lines.ts'
+import { followLogs, mostOlderLines } from './follow-logs.ts'
 import { operation } from './operation.ts'
-import type { Sink, Streams } from './streams.ts'
+import type { Streams } from './streams.ts'
 
 const strict = { additionalProperties: false }
 const snapshotEveryMs = 1_000
-const logsEveryMs = 500
 const decisionsShown = 20
 const eventsShown = 40
-/** Lines of each replica that are compared from one look to the next: more than a replica should write in between. */
-const linesCompared = 2_000
 
 const page = operation({
   tag: 'live',
@@ -29,7 +25,7 @@ const logs = operation({
     {
       instance: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
       lines: Type.Optional(
-        Type.Integer({ minimum: 0, maximum: linesCompared, default: 0, description: 'older lines to begin with' }),
+        Type.Integer({ minimum: 0, maximum: mostOlderLines, default: 0, description: 'older lines to begin with' }),
       ),
     },
     strict,
@@ -56,7 +52,7 @@ export function mountLive(api: Api, deps: ApiDeps, streams: Streams): void {
     logs.handle((c) => {
       const { instance, lines = 0 } = logs.query(c)
       const { app } = deps.apps.require(c.req.param('app') ?? '')
-      return streams.open(c, (sink) => followLogs(deps, app.name, instance, lines, sink))
+      return streams.open(c, (sink) => followLogs(deps, { app: app.name, instance, older: lines }, sink))
     }),
   )
 }
@@ -103,31 +99,5 @@ function shareFor<T>({ clock }: Pick<ApiDeps, 'clock'>, ms: number, take: () => 
     atMs = now
     taken = take()
     return taken
-  }
-}
-
-async function followLogs(
-  deps: ApiDeps,
-  app: string,
-  instance: string | undefined,
-  older: number,
-  sink: Sink,
-): Promise<void> {
-  const read = async () => {
-    const lines = await deps.logs(app, { lines: linesCompared, ...(instance !== undefined && { instance }) })
-    const wanted = instance === undefined ? lines : lines.filter((line) => line.instance === instance)
-    return Map.groupBy(wanted, (line: LogLine) => line.instance)
-  }
-  await sink.beat()
-  let seen = await read()
-  for (const lines of seen.values())
-    for (const line of older > 0 ? lines.slice(-older) : []) await sink.send({ event: 'line', data: line })
-  while (!sink.signal.aborted) {
-    await deps.clock.sleep(logsEveryMs, sink.signal)
-    if (sink.signal.aborted || !deps.apps.get(app)) return
-    const now = await read()
-    for (const [id, lines] of now)
-      for (const line of newLines(seen.get(id) ?? [], lines)) await sink.send({ event: 'line', data: line })
-    seen = now
   }
 }

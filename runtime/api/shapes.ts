@@ -147,7 +147,9 @@ export const AppMetrics = Type.Object({
 })
 export const LogLines = Type.Object({
   app: text,
-  lines: Type.Array(Type.Object({ instance: text, stream: Type.Enum(['stdout', 'stderr']), line: text })),
+  lines: Type.Array(
+    Type.Object({ instance: text, stream: Type.Enum(['stdout', 'stderr']), line: text, atMs: maybe(timeMs) }),
+  ),
 })
 export const DecisionList = Type.Object({
   decisions: Type.Array(Decision),

@@ -104,6 +104,12 @@ export interface Driver {
   usage(ids: readonly string[]): Promise<ReadonlyMap<string, Usage>>
   /** The newest lines, oldest first. Kept for a while after the instance has ended. */
   logs(id: string, options: { lines: number }): Promise<LogLine[]>
+  /**
+   * The newest lines, then every later one, each once, at the pace of whoever reads: nothing is kept for a slow reader beyond what
+   * `logs` keeps, and what it missed because of that is left out. Ends when the instance has and all is read, or on `signal`.
+   * A driver without it is asked for its newest `logs` again and again.
+   */
+  follow?(id: string, options: { lines: number; signal: AbortSignal }): AsyncIterable<readonly LogLine[]>
   watch(listener: (event: DriverEvent) => void): () => void
   /** `keep` leaves the instances running for the next controller to adopt. */
   close(options: { keep: boolean }): Promise<void>

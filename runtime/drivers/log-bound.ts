@@ -16,9 +16,21 @@ const lookMs = 100
 const checkMs = 1000
 const unnoticedBytes = 16 * 1024 * 1024
 
+export interface Cut {
+  readonly bytes: number
+  /** Another number is another file; an odd one is being made. */
+  readonly generation: number
+}
+
+const uncut: Cut = { bytes: 0, generation: 0 }
+
 export interface LogBound {
   /** Cuts each of the files that has outgrown its share; whether there was one. Never throws. */
   check(paths: Iterable<string>): Promise<boolean>
+  /** What was cut off the file since this began, for whoever reads on where it stopped. */
+  cutOf(path: string): Cut
+  /** The file will not be asked for again. */
+  forget(paths: Iterable<string>): void
   start(): void
   stop(): void
 }
@@ -33,19 +45,31 @@ export function createLogBound(deps: {
 }): LogBound {
   const { dir, shareBytes, clock, log } = deps
   const busy = new Set<string>()
+  const cuts = new Map<string, Cut>()
   let stopTimer: (() => void) | undefined
   let isLooking = false
   let isFlooding = false
   let lastCheckMs = 0
   let lastFreeBytes = Number.POSITIVE_INFINITY
 
+  const cutOf = (path: string) => cuts.get(path) ?? uncut
+  const cut = async (path: string) => {
+    const { bytes, generation } = cutOf(path)
+    cuts.set(path, { bytes, generation: generation + 1 })
+    let cutBytes = 0
+    try {
+      cutBytes = await cutLog(path, shareBytes)
+    } finally {
+      cuts.set(path, { bytes: bytes + cutBytes, generation: generation + 2 })
+    }
+  }
   /** Whether it had to be cut. */
   const checkOne = async (path: string): Promise<boolean> => {
     if (busy.has(path)) return false
     busy.add(path)
     try {
       if ((await sizeOf(path)) <= shareBytes) return false
-      await cutLog(path, shareBytes)
+      await cut(path)
       return true
     } catch (error) {
       log.warn({ path, error: messageOf(error) }, 'a replica log could not be cut')
@@ -75,6 +99,10 @@ export function createLogBound(deps: {
   }
   return {
     check,
+    cutOf,
+    forget: (paths) => {
+      for (const path of paths) cuts.delete(path)
+    },
     start: () => {
       stopTimer ??= clock.every(lookMs, () => void look())
     },

@@ -15,9 +15,12 @@ export async function sizeOf(path: string): Promise<number> {
 /**
  * Empties the file and keeps its newest `keepBytes` beside it. A line that the replica writes in the very moment between the last
  * read and the cut (well under a millisecond) is lost: that is the price of leaving the replica its own file.
+ *
+ * @returns how many bytes were cut off, of which `<path>.old` holds the last
  */
-export async function cutLog(path: string, keepBytes: number): Promise<void> {
+export async function cutLog(path: string, keepBytes: number): Promise<number> {
   const file = await open(path, 'r+')
+  let cutBytes = 0
   try {
     const size = (await file.stat()).size
     const kept = await readRange(file, Math.max(0, size - keepBytes), size)
@@ -27,10 +30,12 @@ export async function cutLog(path: string, keepBytes: number): Promise<void> {
     const late = await readRange(file, Math.max(size, meanwhile - keepBytes), meanwhile)
     if (late.length > 0) await writeFile(`${path}.new`, late, { flag: 'a' })
     await file.truncate(0)
+    cutBytes = meanwhile
   } finally {
     await file.close()
   }
   await rename(`${path}.new`, `${path}.old`)
+  return cutBytes
 }
 
 /** The last `count` lines, oldest first. Reads from the end and at most `maxBytes` of each of the two files. */
@@ -47,7 +52,8 @@ export async function tailLog(path: string, count: number, maxBytes: number): Pr
   return lines.slice(-count).map(showLine)
 }
 
-function showLine(line: string): string {
+/** Without what ends it, and not longer than is shown. */
+export function showLine(line: string): string {
   const text = line.endsWith('\r') ? line.slice(0, -1) : line
   return text.length > lineChars ? `${text.slice(0, lineChars)}…` : text
 }
@@ -80,7 +86,7 @@ function newlines(bytes: Buffer): number {
   return count
 }
 
-async function readRange(file: FileHandle, from: number, to: number): Promise<Buffer> {
+export async function readRange(file: FileHandle, from: number, to: number): Promise<Buffer> {
   const bytes = Buffer.alloc(to - from)
   let filled = 0
   while (filled < bytes.length) {

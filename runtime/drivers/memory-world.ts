@@ -6,8 +6,12 @@ type Exit = NonNullable<Instance['exit']>
 export interface MemoryWorld {
   /** Every replica that is there, by id; an ended one stays until a driver has reported it. */
   readonly instances: Map<string, Instance>
-  /** Also of ended replicas. */
+  /** Also of ended replicas; the newest. */
   readonly logs: Map<string, LogLine[]>
+  /** How many lines each replica has written. */
+  readonly written: Map<string, number>
+  /** Told when one was written, or the replica has ended, with its id. */
+  readonly readers: Set<(id: string) => void>
   readonly usages: Map<string, Usage>
   /** Ids of replicas that ignore being asked to end, so that `stop` takes the whole grace time. */
   readonly hanging: Set<string>
@@ -34,6 +38,8 @@ export function createMemoryWorld(): MemoryWorld {
   const world: MemoryWorld = {
     instances: new Map(),
     logs: new Map(),
+    written: new Map(),
+    readers: new Set(),
     usages: new Map(),
     hanging: new Set(),
     watchers: new Set(),
@@ -52,6 +58,8 @@ export function createMemoryWorld(): MemoryWorld {
     print: (id, stream, line) => {
       const lines = [...(world.logs.get(id) ?? []), { instance: id, stream, line }]
       world.logs.set(id, lines.slice(-keptLines))
+      world.written.set(id, (world.written.get(id) ?? 0) + 1)
+      for (const reader of [...world.readers]) reader(id)
     },
     nextPort: () => {
       ports += 1

@@ -5,6 +5,7 @@
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import type { Driver, DriverEvent, Instance, StartRequest } from './driver.ts'
+import { followWorld } from './memory-follow.ts'
 import { createMemoryWorld, type MemoryWorld } from './memory-world.ts'
 
 export interface MemoryDriver extends Driver {
@@ -64,6 +65,7 @@ export function createMemoryDriver(deps: {
     world.instances.delete(id)
     world.hanging.delete(id)
     stopping.delete(id)
+    for (const reader of [...world.readers]) reader(id)
   }
   const stop = (id: string, graceMs: number): Promise<void> => {
     const killAtMs = clock.monotonic() + graceMs
@@ -104,6 +106,7 @@ export function createMemoryDriver(deps: {
       if (!all) throw new OrchestryError('ORC_INSTANCE_UNKNOWN', `The memory driver knows no instance ${id}.`)
       return lines > 0 ? all.slice(-lines) : []
     },
+    follow: (id, options) => followWorld(world, id, options),
     watch: (listener) => {
       listeners.add(listener)
       return () => {

@@ -10,7 +10,7 @@ export interface History {
   add(record: ProcessRecord): Promise<void>
 }
 
-export function createHistory(records: Pick<Records, 'remove'>): History {
+export function createHistory(records: Pick<Records, 'remove'>, onForgotten: (id: string) => void = () => {}): History {
   /** Oldest first. */
   const kept: ProcessRecord[] = []
   return {
@@ -22,6 +22,7 @@ export function createHistory(records: Pick<Records, 'remove'>): History {
       const extra = ofApp.length > keptPerApp ? ofApp[0] : kept.length > keptInAll ? kept[0] : undefined
       if (!extra) return
       kept.splice(kept.indexOf(extra), 1)
+      onForgotten(extra.id)
       await records.remove(extra.id)
     },
   }

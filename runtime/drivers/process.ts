@@ -11,9 +11,11 @@ import { findReplicas } from './adoption.ts'
 import type { Driver, DriverEvent, Instance, LogLine } from './driver.ts'
 import { createLaunch } from './launch.ts'
 import { createLogBound } from './log-bound.ts'
+import { createLogCursor } from './log-cursor.ts'
 import { tailLog } from './log-file.ts'
 import { createPorts } from './port.ts'
 import { createProcFs } from './proc-fs.ts'
+import { followFiles } from './process-follow.ts'
 import { createHistory } from './process-history.ts'
 import { createRecords, instanceOf, type ProcessRecord } from './process-record.ts'
 import type { ProcessTable } from './process-table.ts'
@@ -45,7 +47,7 @@ export function createProcessDriver(deps: ProcessDriverDeps): Driver {
   const { dataDir, ownerId, clock, log, host = '127.0.0.1' } = deps
   const table = deps.table ?? (process.platform === 'linux' ? createProcFs() : createPs())
   const records = createRecords(dataDir)
-  const history = createHistory(records)
+  const history = createHistory(records, (id) => logBound.forget(records.logPaths(id)))
   const ports = createPorts(host)
   const meter = createUsageMeter(clock)
   const listeners = new Set<(event: DriverEvent) => void>()
@@ -159,6 +161,21 @@ export function createProcessDriver(deps: ProcessDriverDeps): Driver {
       await ready()
       if (!replicas.get(id) && !history.has(id)) throw unknownInstance(id)
       return readLogs(id, records.logPaths(id), Math.min(Math.max(0, Math.trunc(lines)), mostLines))
+    },
+    async *follow(id, { lines, signal }) {
+      await ready()
+      const isEnded = () => replicas.get(id)?.exited.signal.aborted ?? true
+      if (!replicas.get(id) && !history.has(id)) throw unknownInstance(id)
+      const [stdout, stderr] = records.logPaths(id)
+      yield* followFiles({
+        id,
+        stdout: createLogCursor(stdout, logBound.cutOf),
+        stderr: createLogCursor(stderr, logBound.cutOf),
+        lines: Math.min(Math.max(0, Math.trunc(lines)), mostLines),
+        signal,
+        clock,
+        hasEnded: isEnded,
+      })
     },
     watch: (listener) => {
       listeners.add(listener)

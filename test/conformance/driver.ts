@@ -243,6 +243,31 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       await assert.rejects(driver.logs('never-there', { lines: 10 }), { code: 'ORC_INSTANCE_UNKNOWN' })
     })
 
+    it('follows a replica, where it can: what was written and what comes, each line once, until its end', async (t) => {
+      const driver = open()
+      if (!driver.follow) return t.skip('this driver is asked for its newest lines instead')
+      const instance = await driver.start(request('shop-1'))
+      await waitFor(async () => (await driver.logs('shop-1', { lines: 1 })).length > 0)
+      const read = async (lines: number, signal = AbortSignal.timeout(30_000)) => {
+        const found: string[] = []
+        for await (const batch of driver.follow?.('shop-1', { lines, signal }) ?? [])
+          for (const line of batch) found.push(`${line.instance} ${line.stream} ${line.line}`)
+        return found
+      }
+      const left = new AbortController()
+      const readers = [read(10), read(0), read(10, left.signal)]
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      left.abort()
+      harness.crash(instance)
+      const [all, onlyNew, gone] = await Promise.all(readers)
+      assert.deepEqual([all, onlyNew, gone], [['shop-1 stdout hello'], [], ['shop-1 stdout hello']])
+      assert.deepEqual(await read(10), ['shop-1 stdout hello'], 'also when it has ended')
+      const unknown = async () => {
+        for await (const _ of driver.follow?.('never-there', { lines: 1, signal: left.signal }) ?? []);
+      }
+      await assert.rejects(unknown, { code: 'ORC_INSTANCE_UNKNOWN' })
+    })
+
     it('measures running replicas only', async () => {
       const driver = open()
       await driver.start(request('shop-1', { memoryBytes: 512 * 1024 * 1024 }))

@@ -206,6 +206,7 @@ export function createFakeRooms(overrides: Partial<ApiDeps> = {}): FakeRooms {
       balancing: { status: async () => null, problem: () => undefined },
       secrets: fakeSecrets(),
       logs: async (app, { lines }) => logs.filter((line) => line.instance.startsWith(`${app}-`)).slice(-lines),
+      followerOf: () => undefined,
       exposition: { text: () => 'orchestry_apps 1\n', contentType: 'text/plain; version=0.0.4; charset=utf-8' },
       sandbox: {
         engine: 'none',
@@ -387,6 +388,7 @@ function fakeReconciler(records: Map<string, AppRecord>, settleMs: () => number)
       const record = records.get(app)
       return Array.from({ length: record?.isRunning ? record.desired : 0 }, (_, index) => instance(app, index + 1))
     },
+    onInstancesChanged: () => () => {},
     settled: async (_app, timeoutMs) => {
       // Must not keep a test's process alive when the one who waits has gone.
       await new Promise<void>((resolve) => systemClock.after(Math.min(settleMs(), timeoutMs), resolve))

@@ -3,13 +3,21 @@ import { pathOfApp, urlOf } from '../client.ts'
 import { type Declare, reads, wholeFrom } from '../command.ts'
 import { styled } from '../terminal.ts'
 
-type Options = { url?: string; json?: boolean; lines: number; follow?: boolean; instance?: string }
+type Options = {
+  url?: string
+  json?: boolean
+  lines: number
+  follow?: boolean
+  instance?: string
+  timestamps?: boolean
+}
 
 export const declare: Declare = (command, cli) => {
   reads(command)
     .argument('<app>')
     .option('-n, --lines <count>', 'how many of the newest lines of each replica', wholeFrom(1, 2_000), 100)
     .option('-f, --follow', 'go on with new lines until ctrl-c')
+    .option('-t, --timestamps', 'with the time at which each line was written, where the driver knows it')
     .option('-i, --instance <id>', 'only this replica')
     .action(async (app: string, options: Options) => {
       const client = cli.client(options)
@@ -18,9 +26,14 @@ export const declare: Declare = (command, cli) => {
       const { lines } = await client.call<LogAnswer>('GET', pathOfApp(app, '/logs'), {
         query: { lines: count, instance },
       })
-      const show = ({ instance: id, stream, line }: LogLine) => {
-        if (options.json && options.follow) return cli.terminal.json({ instance: id, stream, line }, { isLine: true })
-        cli.terminal.say(styled('cyan', id), stream === 'stderr' ? styled('red', ' ! ') : ' | ', line)
+      const show = ({ instance: id, stream, line, atMs }: LogLine) => {
+        if (options.json && options.follow)
+          return cli.terminal.json(
+            { instance: id, stream, line, ...(atMs !== undefined && { atMs }) },
+            { isLine: true },
+          )
+        const at = options.timestamps ? `${atMs === undefined ? '-' : new Date(atMs).toISOString()} ` : ''
+        cli.terminal.say(at, styled('cyan', id), stream === 'stderr' ? styled('red', ' ! ') : ' | ', line)
       }
       if (options.follow) {
         const { follow } = await import('../follow.ts')
