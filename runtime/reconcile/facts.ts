@@ -62,6 +62,8 @@ export interface Facts {
   readonly replicas: readonly ReplicaFacts[]
   /** What was handed out last; absent before the first time. */
   readonly published?: Routing
+  /** The app has another route, or another load balancer, than when it was handed out. */
+  readonly isRouteStale: boolean
   /** The load balancer did not take it: hand it out again from then on. */
   readonly republishAtMs?: number
   readonly backoff: Backoff

@@ -1,4 +1,5 @@
 /** What the reconciler holds of one app in memory, and the plain facts of it that plans are made from. */
+import { isDeepStrictEqual } from 'node:util'
 import type { App, AppRecord } from '../apps/app.ts'
 import type { Instance } from '../drivers/driver.ts'
 import type { Health } from '../health/health.ts'
@@ -48,7 +49,7 @@ export interface Loop {
   isDeleted: boolean
   readonly replicas: Map<string, Replica>
   seq: number
-  published?: { readonly seq: number; readonly routing: Routing }
+  published?: { readonly seq: number; readonly routing: Routing; readonly ingress: App['ingress'] | undefined }
   taken?: { readonly seq: number; readonly endpoints: ReadonlySet<string> }
   refusals: number
   republishAtMs?: number
@@ -163,6 +164,7 @@ export function factsOf(loop: Loop, sight: Sight): Facts {
   return {
     replicas: [...loop.replicas.values()].map((replica) => replicaFacts(loop, replica, sight)),
     ...(loop.published === undefined ? {} : { published: loop.published.routing }),
+    isRouteStale: loop.published !== undefined && !isDeepStrictEqual(loop.published.ingress, loop.record?.app.ingress),
     ...(loop.republishAtMs === undefined ? {} : { republishAtMs: loop.republishAtMs }),
     backoff: loop.backoff,
     holdUntilMs: loop.holdUntilMs,

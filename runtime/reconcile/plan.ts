@@ -88,7 +88,7 @@ function publishing(facts: Facts, seats: readonly Seat[], nowMs: number, wakes: 
       .filter((seat) => seat.facts.wasRouted && !receiving.has(seat) && isFinishing(seat))
       .map((seat) => seat.facts.id),
   }
-  const isSame = facts.published !== undefined && sameRouting(facts.published, routing)
+  const isSame = facts.published !== undefined && !facts.isRouteStale && sameRouting(facts.published, routing)
   if (isSame && facts.republishAtMs === undefined) return []
   if (isSame && facts.republishAtMs !== undefined && nowMs < facts.republishAtMs) {
     wakes.push(facts.republishAtMs)

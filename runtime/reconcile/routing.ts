@@ -24,7 +24,7 @@ export function createRouter({ balancing, clock, log, announced }: World, beside
       delete replica.unroutedAtMs
       delete replica.activeConnections
     }
-    loop.published = { seq, routing }
+    loop.published = { seq, routing, ingress: loop.record?.app.ingress }
     delete loop.republishAtMs
     beside(loop, 'publishing an upstream', handOut(loop, seq, routing))
   }

@@ -56,7 +56,7 @@ function facts(words: string, more: Partial<Facts> = {}): Facts {
   const leaving = new Set(['draining', 'stopping', 'unhealthy'])
   const draining = replicas.filter((one) => one.wasRouted && leaving.has(one.rotation)).map((one) => one.id)
   const published = { endpoints, draining }
-  return { replicas, published, backoff: calm, holdUntilMs: 0, countedAtMs: nowMs, ...more }
+  return { replicas, published, isRouteStale: false, backoff: calm, holdUntilMs: 0, countedAtMs: nowMs, ...more }
 }
 
 /** The same without health checks; those that serve have accepted a connection. */
@@ -115,6 +115,7 @@ describe('scaling out', () => {
     ],
     ['what is missing is started', goal(3), facts('new'), 'start*2'],
     ['what is being started counts', goal(3), facts('new pending starting'), ''],
+    ['another route is published', goal(1), facts('new', { isRouteStale: true }), 'publish(r0|)'],
     ['a healthy new one is published', goal(2), facts('new new+'), 'r1:serving publish(r0,r1|)'],
     ['one that does not answer yet is not', goal(2), facts('new starting!'), ''],
     ['what leaves does not count', goal(2), facts('new draining'), 'start*1'],

@@ -70,6 +70,16 @@ describe('starting', () => {
     assert.match(problems.join(), /v2 was rolled back.+did not accept a connection on its port within 60 s/)
   })
 
+  test('another route is handed out at once, and no replica is touched for it', async () => {
+    const world = await settledWorld(2)
+    const before = ids(world)
+    world.apps.put('shop', { app: { ...sampleSpec('shop'), ingress: { host: 'shop.example', path: '/' } } })
+    assert.equal(await world.settle('shop'), true)
+    assert.deepEqual(world.balancing.taken.get('shop')?.route, { host: 'shop.example', path: '/' })
+    assert.equal(world.balancing.taken.get('shop')?.endpoints.length, 2)
+    assert.deepEqual(ids(world), before)
+  })
+
   test('the driver gets the environment, with facts of the app filled in', async () => {
     const world = await settledWorld(2, {
       env: [
