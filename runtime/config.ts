@@ -74,10 +74,11 @@ export function readConfig(
   builtinDirs: readonly string[] = [],
 ): Config {
   const value = (key: keyof Settings) => settings[key] ?? env[settingVariables[key]]
+  // Of registries nothing is shown: a password may have got in.
   const refuse = (key: keyof Settings, wanted: string): never => {
     throw new OrchestryError(
       'ORC_CONFIG_INVALID',
-      `${settingVariables[key]} (or its flag) is ${JSON.stringify(value(key))}; it must be ${wanted}.`,
+      `${settingVariables[key]} (or its flag) is ${key === 'registries' ? 'not readable' : JSON.stringify(value(key))}; it must be ${wanted}.`,
     )
   }
   const whole = (key: keyof Settings, fallback: number, min: number, max: number): number => {

@@ -166,11 +166,15 @@ async function dockerOptions(address: NonNullable<ReturnType<typeof parseDockerH
     }
   const { host, port, protocol } = address
   const paths = certDir === undefined ? undefined : certificatePaths(certDir)
-  const [ca, cert, key] = paths
-    ? await Promise.all([paths.ca, paths.cert, paths.key].map((path) => readFile(path)))
-    : []
+  const [ca, cert, key] = paths ? await readAll(certDir ?? '', [paths.ca, paths.cert, paths.key]) : []
   const agent = protocol === 'https' ? new TlsAgent({ keepAlive: false }) : new Agent({ keepAlive: false })
   return { socketPath: undefined, host, port, protocol, agent, ...(ca && cert && key && { ca, cert, key }) }
+}
+
+async function readAll(dir: string, paths: readonly string[]): Promise<Buffer[]> {
+  return Promise.all(paths.map((path) => readFile(path))).catch((cause: unknown) => {
+    throw unavailable(`The certificates for the Docker engine in ${dir} cannot be read: ${messageOf(cause)}.`, cause)
+  })
 }
 
 function commonVersion(
