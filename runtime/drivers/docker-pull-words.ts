@@ -59,19 +59,19 @@ const kinds: readonly { readonly pattern: RegExp; readonly explain: (image: Imag
   {
     pattern: /server gave HTTP response to HTTPS client|certificate/i,
     explain: ({ registry }) =>
-      unavailable(`the Docker engine does not trust the registry ${registry}: give the engine its certificate`),
+      failed(`the Docker engine does not trust the registry ${registry}: give the engine its certificate`),
   },
   {
     pattern: /toomanyrequests|too many requests|rate limit/i,
-    explain: ({ registry }) =>
-      unavailable(`the registry ${registry} has had too many requests; wait, or give credentials`),
+    explain: ({ registry }) => failed(`the registry ${registry} has had too many requests; wait, or give credentials`),
   },
 ]
 
 /** @param said by the engine */
 export function pullFailure(image: ImageName, app: string, said: string): Words {
   const found = kinds.find(({ pattern }) => pattern.test(said))
-  const { code, detail } = found?.explain(image, app) ?? unavailable(`the registry ${image.registry} cannot be reached`)
+  // Not the engine's fault, so nobody else's start waits for it: this app alone backs off, and a rollout goes back.
+  const { code, detail } = found?.explain(image, app) ?? failed(`the registry ${image.registry} cannot be reached`)
   const name = `${image.repository}${image.tag === undefined ? '' : `:${image.tag}`}${image.digest ? `@${image.digest}` : ''}`
   return { code, detail: `The image ${name} of app ${app} could not be pulled: ${detail}. The engine said: ${said}` }
 }

@@ -190,7 +190,7 @@ describe('docker driver: images', { skip: dockerSkip || registrySkip, concurrenc
     const rows = [
       [`${open.host}/acme/shop:9`, 'ORC_DRIVER_START_FAILED', /has no tag 9 of it/],
       [`${open.host}/acme/nothing:1`, 'ORC_DRIVER_START_FAILED', /has no (such image|tag 1 of it)/],
-      [`${nobody}/shop:1`, 'ORC_DRIVER_UNAVAILABLE', /registry 127\.0\.0\.1:\d+ cannot be reached/],
+      [`${nobody}/shop:1`, 'ORC_DRIVER_START_FAILED', /registry 127\.0\.0\.1:\d+ cannot be reached/],
       ['../containers/x', 'ORC_DRIVER_START_FAILED', /is no reference to an image/],
       [`sha256:${'0'.repeat(64)}`, 'ORC_DRIVER_START_FAILED', /an id cannot be pulled/],
     ] as const

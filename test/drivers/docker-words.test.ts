@@ -111,8 +111,8 @@ describe('a pull', () => {
     ['no basic auth credentials', 'ORC_DRIVER_START_FAILED', /orchestry secret set/],
     ['no matching manifest for linux/amd64 in the manifest list', 'ORC_DRIVER_START_FAILED', /for that platform/],
     ['write /var/lib/docker/tmp/x: no space left on device', 'ORC_DRIVER_UNAVAILABLE', /docker image prune/],
-    ['toomanyrequests: You have reached your pull rate limit', 'ORC_DRIVER_UNAVAILABLE', /too many requests/],
-    ['Get "https://reg.example/v2/": dial tcp: i/o timeout', 'ORC_DRIVER_UNAVAILABLE', /cannot be reached/],
+    ['toomanyrequests: You have reached your pull rate limit', 'ORC_DRIVER_START_FAILED', /too many requests/],
+    ['Get "https://reg.example/v2/": dial tcp: i/o timeout', 'ORC_DRIVER_START_FAILED', /cannot be reached/],
   ] as const
   for (const [said, code, words] of rows)
     it(`that fails with "${said}" says what to do`, () => {
