@@ -56,8 +56,8 @@ export type Breaking = { readonly [K in keyof Wiring]?: (port: Wiring[K], cluste
 
 /** Room enough for a night of ticks, in a simulation of some minutes. */
 const kept = 1_000_000
-const tickMs = 2_000
-const collectMs = 2_000
+const tickMs = 4_000
+const collectMs = 4_000
 const log = createLog({ level: 'silent' })
 
 /** @param built hears of it when all rooms are there and before any of them does something. */

@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly breaking?: Breaking
   readonly trace?: (line: string) => void
   readonly actions?: number
+  /** Killed controllers go on all the same: to see that somebody notices. */
+  readonly isUndead?: boolean
 }
 
 const crashesAtStartAtMost = 3
@@ -34,6 +36,7 @@ export async function simulate(options: RunOptions): Promise<Breach[]> {
   let controller: Controller | undefined
   let stepsLeft = Number.POSITIVE_INFINITY
   let life: Life | undefined
+  let isReplaced = false
 
   const current = (): Controller => {
     if (!controller) throw new Error('no controller lives')
@@ -63,6 +66,10 @@ export async function simulate(options: RunOptions): Promise<Breach[]> {
     if (!life || life.isOver) return
     trace?.(`${stamp(cluster)} KILLED ${why}`)
     if (controller) tell('dying')
+    if (options.isUndead) {
+      isReplaced = true
+      return
+    }
     life.isOver = true
     controller?.kill()
   }
@@ -76,6 +83,7 @@ export async function simulate(options: RunOptions): Promise<Breach[]> {
         },
       }
       life = mine
+      isReplaced = false
       controller = undefined
       tell('born')
       if (stepsLeft < 0)
@@ -106,7 +114,7 @@ export async function simulate(options: RunOptions): Promise<Breach[]> {
     const untilMs = cluster.clock.monotonic() + ms
     do {
       await cluster.clock.advance(Math.min(500, untilMs - cluster.clock.monotonic()))
-      if (life?.isOver) await bear()
+      if (life?.isOver || isReplaced) await bear()
     } while (cluster.clock.monotonic() < untilMs)
     tell('looked')
   }
@@ -139,7 +147,7 @@ export async function simulate(options: RunOptions): Promise<Breach[]> {
   let isSettled = false
   for (let passedMs = 0; passedMs < mendMs && !isSettled; passedMs += 5_000) {
     await pass(5_000)
-    isSettled = passedMs >= 60_000 && appNames.every((name) => isAsWanted(current(), name))
+    isSettled = passedMs >= 20_000 && appNames.every((name) => isAsWanted(current(), name))
   }
   tell('ended')
   kill('the run is over')

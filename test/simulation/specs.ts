@@ -8,7 +8,7 @@ const rollouts = [
   { maxSurge: 0, maxUnavailable: 1, drainSeconds: 2, stopGraceSeconds: 2 },
   { maxSurge: 3, maxUnavailable: 0, drainSeconds: 1, stopGraceSeconds: 1 },
 ]
-const check = { path: '/', periodSeconds: 2, timeoutSeconds: 1, failureThreshold: 2 }
+const check = { path: '/', periodSeconds: 4, timeoutSeconds: 1, failureThreshold: 2 }
 
 export function specText(name: string, version: string, chance: () => number): string {
   const below = (most: number) => Math.floor(chance() * most)

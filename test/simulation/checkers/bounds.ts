@@ -1,9 +1,14 @@
 /** What is wanted lies within min and max at all times, and changes only by an operator's word or a stored decision. */
 import type { Checker } from '../checker.ts'
 
-export const bounds: Checker = ({ cluster, breach }) => {
+export const bounds: Checker = ({ cluster, controller, breach }) => {
   /** By app: the newest stored decision. */
   return {
+    began() {
+      for (const { app, desired } of controller().apps.list())
+        if (desired < app.scaling.minReplicas || desired > app.scaling.maxReplicas)
+          breach(`${app.name} was stored with ${desired}, which is out of bounds`)
+    },
     recordChanged({ name, record, previous }) {
       if (!record) return
       const { minReplicas, maxReplicas, mode } = record.app.scaling
