@@ -258,7 +258,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       clock,
       log,
     })
-    const exposition = createExposition({ apps, reconciler, metrics, plugins, scaling, clock })
+    const exposition = createExposition({ apps, reconciler, metrics, plugins, scaling, health, clock })
     const delivery = createEventDelivery({ events, hooks, store, clock, log })
 
     let isStarted = false

@@ -7,7 +7,7 @@ import type { Api, ApiDeps, ApiEnv } from './deps.ts'
 import { operation } from './operation.ts'
 import { json } from './reply.ts'
 import { answerStatus, settle, Wait } from './settle.ts'
-import { Accepted, HealthReport, ScalingDocument } from './shapes.ts'
+import { Accepted, ScalingDocument } from './shapes.ts'
 
 const tag = 'apps'
 const strict = { additionalProperties: false }
@@ -61,15 +61,8 @@ const writeScaling = operation({
   answers: { 200: ScalingDocument },
   errors: ['ORC_APP_UNKNOWN', 'ORC_SPEC_INVALID'],
 })
-const checkHealth = operation({
-  tag,
-  summary: 'Probe all replicas now',
-  answers: { 200: HealthReport },
-  errors: ['ORC_APP_UNKNOWN'],
-})
-
 export function mountAppActions(api: Api, deps: ApiDeps): void {
-  const { apps, scaling, reconciler, health } = deps
+  const { apps, scaling, reconciler } = deps
   const nameOf = (c: Context<ApiEnv>) => apps.require(c.req.param('app') ?? '').app.name
   const answer = (record: AppRecord) => json({ app: viewApp(record, deps), isSettled: false })
 
@@ -123,17 +116,6 @@ export function mountAppActions(api: Api, deps: ApiDeps): void {
       const patch = await writeScaling.body(c)
       const { app } = await apps.setScaling(nameOf(c), patch)
       return json({ app: app.name, scaling: app.scaling })
-    }),
-  )
-  api.post(
-    '/api/v1/apps/:app/health/check',
-    checkHealth.handle(async (c) => {
-      await checkHealth.body(c)
-      const { app } = apps.require(nameOf(c))
-      const states = await health.checkNow(app.name)
-      const replicas = reconciler.instances(app.name)
-      const instances = replicas.map(({ id, rotation }) => ({ id, rotation, health: states.get(id) }))
-      return json({ app: app.name, protocol: app.healthCheck?.protocol, instances })
     }),
   )
 }

@@ -5,7 +5,7 @@ import { etagOf } from './app-view.ts'
 import type { Api, ApiDeps, ApiEnv } from './deps.ts'
 import { operation } from './operation.ts'
 import { json, text } from './reply.ts'
-import { AppMetrics, CompleteSpec, HealthReport, InstanceList, LogLines } from './shapes.ts'
+import { AppMetrics, CompleteSpec, InstanceList, LogLines } from './shapes.ts'
 
 const tag = 'apps'
 const strict = { additionalProperties: false }
@@ -48,12 +48,6 @@ const logs = operation({
   ),
   answers: { 200: LogLines },
   errors: [...unknown, 'ORC_API_VALIDATION'],
-})
-const health = operation({
-  tag,
-  summary: 'What the health checks found',
-  answers: { 200: HealthReport },
-  errors: unknown,
 })
 
 export function mountAppReads(api: Api, deps: ApiDeps): void {
@@ -99,18 +93,6 @@ export function mountAppReads(api: Api, deps: ApiDeps): void {
       return json({
         app: app.name,
         lines: instance === undefined ? all : all.filter((line) => line.instance === instance),
-      })
-    }),
-  )
-  api.get(
-    '/api/v1/apps/:app/health',
-    health.handle((c) => {
-      const { app } = recordOf(c)
-      const replicas = reconciler.instances(app.name)
-      return json({
-        app: app.name,
-        protocol: app.healthCheck?.protocol,
-        instances: replicas.map(({ id, rotation, health: state }) => ({ id, rotation, health: state })),
       })
     }),
   )

@@ -9,6 +9,7 @@ import { mountDecisions } from './decisions.ts'
 import type { Api, ApiDeps, ApiEnv } from './deps.ts'
 import { mountEvents } from './events.ts'
 import { guard } from './guard.ts'
+import { mountHealth } from './health.ts'
 import { mountLive } from './live.ts'
 import { mountOpenApi } from './openapi.ts'
 import { mountPlugins } from './plugins.ts'
@@ -28,6 +29,7 @@ export function createApi(deps: ApiDeps): Api {
   mountAppActions(api, deps)
   mountAppReads(api, deps)
   mountAppRollout(api, deps)
+  mountHealth(api, deps)
   mountDecisions(api, deps)
   mountEvents(api, deps, streams)
   mountPlugins(api, deps)

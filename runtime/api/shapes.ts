@@ -1,5 +1,5 @@
 /** What the API answers with, as schemas: documentation for clients, and what the tests hold every answer against. */
-import { HealthResult, Metrics, OrchestryEvent, Route, Vote } from '@orchestry/sdk'
+import { HealthCheck, HealthResult, Metrics, OrchestryEvent, Route, Vote } from '@orchestry/sdk'
 import * as Type from 'typebox'
 
 const text = Type.String()
@@ -113,7 +113,7 @@ export const HealthState = Type.Object({
   status: Type.Enum(['healthy', 'unhealthy', 'unknown']),
   sinceMs: timeMs,
   streak: whole,
-  last: maybe(Type.Intersect([HealthResult, Type.Object({ atMs: timeMs })], { unevaluatedProperties: true })),
+  last: maybe(Type.Object({ ...HealthResult.properties, atMs: timeMs })),
   problem: maybe(text),
 })
 export const Instance = Type.Object({
@@ -133,10 +133,20 @@ export const Instance = Type.Object({
   isCurrentVersion: Type.Boolean(),
 })
 export const InstanceList = Type.Object({ app: text, instances: Type.Array(Instance) })
+/** Without `hasHealthCheck` a replica counts as healthy as long as it runs and accepts connections. */
 export const HealthReport = Type.Object({
   app: text,
+  hasHealthCheck: Type.Boolean(),
   protocol: maybe(text),
-  instances: Type.Array(Type.Object({ id: text, rotation: maybe(text), health: maybe(Type.Unknown()) })),
+  /** Complete with its defaults. */
+  healthCheck: maybe(HealthCheck),
+  /** Replicas, by what their checks found; those that are not checked are in none. */
+  healthy: whole,
+  unhealthy: whole,
+  unknown: whole,
+  /** What keeps the app from being as it should, in sentences. */
+  problems: Type.Array(text),
+  instances: Type.Array(Type.Object({ id: text, rotation: text, health: maybe(HealthState) })),
 })
 export const AppMetrics = Type.Object({
   app: text,

@@ -1,5 +1,5 @@
 /** What the API answers, as far as the commands read it. */
-import type { Metrics, OrchestryEvent } from '@orchestry/sdk'
+import type { HealthCheck, Metrics, OrchestryEvent } from '@orchestry/sdk'
 import type { PluginLogLine } from '../capabilities/capability.ts'
 import type { LogLine } from '../drivers/driver.ts'
 import type { HealthState } from '../health/health.ts'
@@ -75,7 +75,13 @@ export interface MetricsAnswer {
   readonly metrics: Metrics
 }
 export interface HealthAnswer {
+  readonly hasHealthCheck: boolean
   readonly protocol?: string
+  readonly healthCheck?: HealthCheck
+  readonly healthy: number
+  readonly unhealthy: number
+  readonly unknown: number
+  readonly problems: readonly string[]
   readonly instances: readonly { readonly id: string; readonly rotation?: string; readonly health?: HealthState }[]
 }
 export interface SecretAnswer {

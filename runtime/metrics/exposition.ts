@@ -1,9 +1,11 @@
 /** What `/metrics` shows: made anew from the rooms at every scrape, so that what is gone has no series any more. */
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Apps } from '../apps/app.ts'
+import type { Health } from '../health/health.ts'
 import type { Plugins } from '../plugins/plugins.ts'
 import type { Scaling } from '../scaling/decision.ts'
 import { type AppSeriesDeps, describeApps } from './expose-apps.ts'
+import { countHealthChecks } from './expose-health.ts'
 import { describePlugins } from './expose-plugins.ts'
 
 export interface Exposition {
@@ -17,6 +19,8 @@ export interface ExpositionDeps extends AppSeriesDeps {
   apps: Pick<Apps, 'list' | 'get' | 'onChange'>
   plugins: Pick<Plugins, 'list'>
   scaling: Pick<Scaling, 'onDecision' | 'ticks'>
+  /** Without it health checks are not counted. */
+  health?: Pick<Health, 'onChecked'>
 }
 
 export function createExposition(deps: ExpositionDeps): Exposition {
@@ -25,7 +29,8 @@ export function createExposition(deps: ExpositionDeps): Exposition {
   const setPlugins = describePlugins(registry)
   const setProcess = describeProcess(registry)
   const setTicks = describeTicks(registry, deps.scaling)
-  const stopCounting = countDecisions(registry, deps)
+  const { apps, health } = deps
+  const stops = [countDecisions(registry, deps), ...(health ? [countHealthChecks(registry, { apps, health })] : [])]
   return {
     text() {
       setApps(deps)
@@ -35,7 +40,9 @@ export function createExposition(deps: ExpositionDeps): Exposition {
       return registry.metrics()
     },
     contentType: registry.contentType,
-    stop: stopCounting,
+    stop() {
+      for (const stop of stops) stop()
+    },
   }
 }
 

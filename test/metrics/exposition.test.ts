@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
 import type { AppChange, AppRecord } from '../../runtime/apps/app.ts'
+import type { Checked } from '../../runtime/health/health.ts'
 import { createExposition, type ExpositionDeps } from '../../runtime/metrics/exposition.ts'
 import { createMetrics } from '../../runtime/metrics/registry.ts'
 import type { PluginView } from '../../runtime/plugins/plugins.ts'
@@ -54,7 +55,14 @@ function house() {
       ],
     },
   ]
+  const checked = new Set<(checked: Checked) => void>()
   const exposition = createExposition({
+    health: {
+      onChecked(listener) {
+        checked.add(listener)
+        return () => checked.delete(listener)
+      },
+    },
     apps: {
       list: () => [...names].map(record),
       get: (name) => (names.has(name) ? record(name) : undefined),
@@ -85,7 +93,11 @@ function house() {
     metrics.forget(name)
     for (const listener of changes) listener({ name })
   }
-  return { exposition, metrics, decide, remove, plugins, listeners: () => changes.size + decisions.size }
+  const check = (told: Checked) => {
+    for (const listener of checked) listener(told)
+  }
+  const listeners = () => changes.size + decisions.size + checked.size
+  return { exposition, metrics, decide, check, remove, plugins, listeners }
 }
 
 describe('/metrics', () => {
@@ -123,6 +135,27 @@ describe('/metrics', () => {
     assert.match(exposition.contentType, /^text\/plain; version=0\.0\.4/)
   })
 
+  it('counts health checks and how long replicas took, until the app is deleted', async () => {
+    const { exposition, check, remove } = house()
+    check({ app: 'shop', status: 'healthy', responseTimeMs: 250 })
+    check({ app: 'shop', status: 'unhealthy', responseTimeMs: 500 })
+    check({ app: 'shop', status: 'unknown' })
+    check({ app: 'nobody', status: 'healthy', responseTimeMs: 1 })
+    const lines = (await exposition.text()).split('\n')
+    for (const line of [
+      'orchestry_health_checks_total{app="shop",status="success"} 1',
+      'orchestry_health_checks_total{app="shop",status="failure"} 1',
+      'orchestry_health_checks_total{app="shop",status="unknown"} 1',
+      'orchestry_health_check_duration_seconds_bucket{le="0.25",app="shop"} 1',
+      'orchestry_health_check_duration_seconds_count{app="shop"} 2',
+      'orchestry_health_check_duration_seconds_sum{app="shop"} 0.75',
+    ])
+      assert.ok(lines.includes(line), line)
+    remove('shop')
+    const left = (await exposition.text()).split('\n').filter((line) => line.startsWith('orchestry_health'))
+    assert.deepEqual(left, [])
+  })
+
   it('shows the same counts at the next scrape, not their sum', async () => {
     const { exposition } = house()
     const plugin = async () =>
@@ -146,7 +179,7 @@ describe('/metrics', () => {
 
   it('stops listening', () => {
     const { exposition, listeners } = house()
-    assert.equal(listeners(), 2)
+    assert.equal(listeners(), 4)
     exposition.stop()
     exposition.stop()
     assert.equal(listeners(), 0)
