@@ -4,13 +4,17 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { readConfig } from '../runtime/config.ts'
 import type { AppStatusView } from './support/app-spec.ts'
+import { dockerSkip, importReplica, startDockerEngine } from './support/docker-engine.ts'
 import { startOrchestry } from './support/orchestry.ts'
+import { readmeExamples } from './support/readme-examples.ts'
 import { replicaServer } from './support/sample-app.ts'
 import { tempDir } from './support/temp-dir.ts'
 import { waitFor } from './support/wait-for.ts'
 
-const readme = await readFile(fileURLToPath(new URL('../README.md', import.meta.url)), 'utf8')
+const page = fileURLToPath(new URL('../README.md', import.meta.url))
+const readme = await readFile(page, 'utf8')
 const example = /<!-- example: (\S+) -->\n```\w*\n([\s\S]*?)```/g
 
 test('the README says the two commands, and its examples do what it says', async (t) => {
@@ -23,7 +27,7 @@ test('the README says the two commands, and its examples do what it says', async
     await writeFile(join(dir, name), text)
     names.push(name)
   }
-  assert.deepEqual(names, ['app.yaml', 'scaler/package.json', 'scaler/plugin.ts'])
+  assert.deepEqual(names, ['app.yaml', 'container.yaml', 'scaler/package.json', 'scaler/plugin.ts'])
   await copyFile(replicaServer, join(dir, 'server.js'))
 
   const orchestry = await startOrchestry(t)
@@ -67,6 +71,40 @@ test('the README says the two commands, and its examples do what it says', async
   await waitFor(async () => (await orchestry.api<{ apps: AppStatusView[] }>('/api/v1/apps')).apps.length === 0, {
     timeoutMs: 15_000,
   })
+})
+
+test('the container of the README runs as it says', { skip: dockerSkip }, async (t) => {
+  const dir = await tempDir(t)
+  const text = (await readmeExamples(page)).get('container.yaml') ?? ''
+  const [, image = ''] = /image: (\S+)/.exec(text) ?? []
+  await writeFile(join(dir, 'container.yaml'), text)
+  const engine = await startDockerEngine(t)
+  await importReplica(engine, image)
+  const orchestry = await startOrchestry(t, { env: { ORCHESTRY_DOCKER_HOST: engine.host } })
+  await orchestry.api('/api/v1/secrets/db-password', { method: 'PUT', body: { value: 'a secret' } })
+  const applied = await orchestry.cli('apply', '-f', join(dir, 'container.yaml'))
+  assert.equal(applied.code, 0, applied.stderr)
+  await waitFor(async () => (await fetch(`${orchestry.proxyUrl}/web/`)).ok, { timeoutMs: 60_000 })
+  const [container] = await engine.docker.listContainers()
+  const { Config, HostConfig, Mounts } = await engine.docker.getContainer(container?.Id ?? '').inspect()
+  assert.equal(Config.User, '1000:1000')
+  assert.deepEqual(
+    [HostConfig.CapAdd?.map((name: string) => name.replace(/^CAP_/, '')), HostConfig.PidsLimit, HostConfig.Memory],
+    [['NET_BIND_SERVICE'], 256, 2 ** 28],
+  )
+  assert.deepEqual(
+    Mounts.map(({ Destination, Type }) => [Type, Destination]),
+    [['volume', '/var/lib/shop']],
+  )
+  assert.equal((await orchestry.cli('delete', '-f', 'web')).code, 0)
+})
+
+test('the policy of the README is one', () => {
+  const [, text = ''] = /^ {2}`(\{"images".*\})`\.$/m.exec(readme) ?? []
+  const { containerPolicy } = readConfig({}, { ORCHESTRY_CONTAINER_POLICY: text })
+  assert.equal(containerPolicy.allowRoot, false)
+  const [, registries = ''] = /ORCHESTRY_REGISTRIES='(.*?)'/.exec(readme) ?? []
+  assert.equal(readConfig({}, { ORCHESTRY_REGISTRIES: registries }).registries['registry.example']?.username, 'ci')
 })
 
 test('every flag and variable of the README exists', async (t) => {

@@ -49,6 +49,12 @@ export const App = Type.Object({
   labels: Type.Record(text, text),
   driver: text,
   image: maybe(text),
+  ports: Type.Array(Type.Object({ containerPort: whole, protocol: Type.Enum(['HTTP', 'TCP']), name: maybe(text) })),
+  volumes: maybe(Type.Array(Type.Object({ name: text, mountPath: text, isReadOnly: Type.Boolean() }))),
+  security: maybe(
+    Type.Object({ runAsUser: maybe(text), isRootWritable: Type.Boolean(), capabilities: Type.Array(text) }),
+  ),
+  resources: Type.Object({ cpuMilli: maybe(whole), memoryBytes: maybe(whole), pids: maybe(whole) }),
   phase: Type.Enum(['running', 'progressing', 'degraded', 'stopped', 'stopping']),
   isRunning: Type.Boolean(),
   desired: whole,

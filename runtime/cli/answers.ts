@@ -1,7 +1,7 @@
 /** What the API answers, as far as the commands read it. */
 import type { HealthCheck, Metrics, OrchestryEvent } from '@orchestry/sdk'
 import type { PluginLogLine } from '../capabilities/capability.ts'
-import type { LogLine } from '../drivers/driver.ts'
+import type { ContainerSecurity, LogLine, Volume } from '../drivers/driver.ts'
 import type { HealthState } from '../health/health.ts'
 import type { PluginUsageView, PluginView, TightenedBinding, TightenView } from '../plugins/plugins.ts'
 import type { AppStatus, InstanceView, RolloutEntry, RolloutView } from '../reconcile/reconcile.ts'
@@ -24,6 +24,10 @@ export interface AppAnswer {
   readonly name: string
   readonly driver: string
   readonly image?: string
+  readonly ports: readonly { readonly containerPort: number; readonly protocol: string }[]
+  readonly volumes?: readonly Volume[]
+  readonly security?: ContainerSecurity
+  readonly resources: { readonly cpuMilli?: number; readonly memoryBytes?: number; readonly pids?: number }
   readonly phase: AppStatus['phase']
   readonly isRunning: boolean
   readonly desired: number

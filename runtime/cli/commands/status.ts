@@ -35,6 +35,7 @@ async function show(
   terminal.say(styled('bold', app.name), '  ', state(app.phase), `  replicas ${replicas(app)}`)
   terminal.say(`route     ${routeText(app.route)}`)
   terminal.say(`scaling   ${scalingText(app)}`)
+  for (const fact of containerFacts(app)) terminal.say(fact)
   const load = Object.entries(metrics).flatMap(([name, window]) => (window ? [`${name} ${number(window.last)}`] : []))
   terminal.say(`load      ${load.join('  ') || 'no fresh sample'}`)
   if (app.decision) {
@@ -59,4 +60,27 @@ async function show(
       isCurrentVersion ? 'current' : styled('yellow', 'old'),
     ]),
   )
+}
+
+/** What the app's containers are made of, as far as its spec says it. */
+function containerFacts({ image, ports, volumes = [], security, resources }: AppAnswer): string[] {
+  if (image === undefined) return []
+  const { cpuMilli, memoryBytes, pids } = resources
+  const bounds = [
+    ...(cpuMilli === undefined ? [] : [`cpu ${cpuMilli}m`]),
+    ...(memoryBytes === undefined ? [] : [`memory ${number(memoryBytes / 1024 / 1024)}Mi`]),
+    ...(pids === undefined ? [] : [`pids ${pids}`]),
+  ]
+  const rights = [
+    ...(security?.runAsUser === undefined ? [] : [`user ${security.runAsUser}`]),
+    ...(security?.isRootWritable ? ['writable root'] : []),
+    ...(security?.capabilities ?? []),
+  ]
+  const mounts = volumes.map(({ name, mountPath, isReadOnly }) => `${name}:${mountPath}${isReadOnly ? ':ro' : ''}`)
+  return [
+    `image     ${image}  ports ${ports.map(({ containerPort, protocol }) => `${containerPort} ${protocol}`).join(', ')}`,
+    ...(bounds.length === 0 ? [] : [`limits    ${bounds.join('  ')}`]),
+    ...(rights.length === 0 ? [] : [`rights    ${rights.join(', ')}`]),
+    ...(mounts.length === 0 ? [] : [`volumes   ${mounts.join(', ')}`]),
+  ]
 }
