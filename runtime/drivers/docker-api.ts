@@ -105,8 +105,11 @@ export function createDockerApi({ call, stream }: Connection) {
       const query = { force: true, v: true }
       return unlessRefused(call<unknown>({ method: 'DELETE', path: of(id, ''), query, deadlineMs: slowMs }), [404])
     },
-    logs: (id: string, query: { stdout: boolean; stderr: boolean; timestamps: boolean; tail: number }) =>
-      orNothing(stream({ method: 'GET', path: of(id, '/logs'), query })),
+    logs: (
+      id: string,
+      query: { stdout: boolean; stderr: boolean; timestamps: boolean; tail: number; follow?: boolean },
+      signal?: AbortSignal,
+    ) => orNothing(stream({ method: 'GET', path: of(id, '/logs'), query, ...(signal && { signal }) })),
     stats: (id: string, signal: AbortSignal) =>
       stream({ method: 'GET', path: of(id, '/stats'), query: { stream: true }, signal }),
     events: (filters: object, signal: AbortSignal): Promise<Readable> =>

@@ -13,6 +13,9 @@ const longestPauseMs = 5_000
 const lookEveryMs = 15_000
 const lookMs = 5_000
 
+/** Podman has its own words for them, and another one to ask with than it answers. */
+const endings = ['die', 'died', 'destroy', 'remove']
+
 export interface ContainerEnd {
   readonly containerId: string
   /** Absent where it is gone without a word about how it ended. */
@@ -48,11 +51,11 @@ export function createEventStream(deps: {
     if (containerId === undefined) return
     const code = Number(Actor?.Attributes?.exitCode)
     if (Action === 'die') deps.onEnd({ containerId, ...(Number.isInteger(code) && { exitCode: code }) })
-    if (Action === 'destroy') deps.onEnd({ containerId })
+    if (Action === 'destroy' || Action === 'remove') deps.onEnd({ containerId })
   }
 
   async function connect(): Promise<void> {
-    const filters = { type: ['container'], event: ['die', 'destroy'], label: [ownerFilter(ownerId)] }
+    const filters = { type: ['container'], event: endings, label: [ownerFilter(ownerId)] }
     const stream = await api.events(filters, closing.signal)
     if (closing.signal.aborted) return void stream.destroy()
     const stopLooking = clock.every(lookEveryMs, () => {

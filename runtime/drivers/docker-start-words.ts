@@ -10,8 +10,8 @@ export interface StartFailure {
 const reasons: readonly { readonly pattern: RegExp; readonly why: string; readonly isTheirs?: true }[] = [
   { pattern: /no space left on device/i, why: 'the disk of the Docker engine is full', isTheirs: true },
   {
-    pattern: /docker-init.*not found/i,
-    why: 'the Docker engine has no init program (package tini)',
+    pattern: /(docker|container)-init.*not found/i,
+    why: 'the Docker engine has no init program for containers (Debian packages: tini for Docker, catatonit for Podman)',
     isTheirs: true,
   },
   {

@@ -10,6 +10,7 @@ import { createDockerApi } from './docker-api.ts'
 import { createConnection } from './docker-connection.ts'
 import { createContainers } from './docker-containers.ts'
 import { createEventStream } from './docker-events.ts'
+import { followContainer } from './docker-follow.ts'
 import { createImages } from './docker-images.ts'
 import { containerName } from './docker-names.ts'
 import { createNetwork } from './docker-network.ts'
@@ -153,6 +154,16 @@ export function createDockerDriver(deps: DockerDriverDeps): Driver {
       const found = await output.read(container?.containerId ?? containerName(ownerId, id), id, lines)
       if (found) return found
       throw unknownInstance(id)
+    },
+    async *follow(id, options) {
+      await containers.cleared(id)
+      const container = containers.get(id)
+      const kept = container ? undefined : output.kept(id, options.lines)
+      if (kept) return yield kept
+      const containerId = container?.containerId ?? containerName(ownerId, id)
+      const followed = await followContainer(api, { containerId, id }, options)
+      if (!followed) throw unknownInstance(id)
+      yield* followed
     },
     watch: (listener) => {
       listeners.add(listener)

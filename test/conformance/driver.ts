@@ -258,7 +258,7 @@ export function driverConformance(name: string, create: () => Promise<DriverHarn
       const readers = [read(10), read(0), read(10, left.signal)]
       await new Promise((resolve) => setTimeout(resolve, 300))
       left.abort()
-      harness.crash(instance)
+      await harness.crash(instance)
       const [all, onlyNew, gone] = await Promise.all(readers)
       assert.deepEqual([all, onlyNew, gone], [['shop-1 stdout hello'], [], ['shop-1 stdout hello']])
       assert.deepEqual(await read(10), ['shop-1 stdout hello'], 'also when it has ended')
