@@ -1,4 +1,4 @@
-/** A server whose answers nobody can hold; tells its parent the port. Run by net-limits.test.ts. */
+/** A server whose answers nobody can hold; tells its parent the port. Run by net-limits.test.ts and ins-01.test.ts. */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 
@@ -35,6 +35,21 @@ const answers: Record<string, (socket: Socket) => void> = {
     socket.write('HTTP/1.1 200 OK\r\n')
     socket.write(`x-a: ${'y'.repeat(1_000)}\r\n`.repeat(10_000))
   },
+  'million-headers'(socket) {
+    socket.write('HTTP/1.1 200 OK\r\n')
+    pour(socket, 'a:b\r\n'.repeat(10_000), 1)
+  },
+  'head-drip'(socket) {
+    socket.write('HTTP/1.1 200 OK\r\nx-a: ')
+    pour(socket, 'y', 50)
+  },
+  interim: (socket) => pour(socket, 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n'.repeat(100), 1),
+  'go-on': (socket) => pour(socket, 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(100), 1),
+  gigabyte(socket) {
+    socket.write(head('content-length: 1073741824\r\n'))
+    pour(socket, Buffer.alloc(1024 * 1024), 1)
+  },
+  ok: (socket) => socket.end(`${head('content-length: 2\r\nconnection: close\r\n')}ok`),
   drip(socket) {
     socket.write(head('transfer-encoding: chunked\r\n'))
     pour(socket, '1\r\nx\r\n', 50)

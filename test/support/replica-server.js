@@ -9,11 +9,12 @@
  *   GET /hold?mb=50  keeps that much memory
  *   GET /log?text=x&lines=3&stream=stderr   prints lines
  *   GET /stream?chunks=5&everyMs=20         a chunked answer
+ *   POST /deafen     from now on takes no new connections, though it runs on
  *   GET /crash?code=3    exits at once without an answer;   GET /hang   never answers
  *   Upgrade: websocket   echoes raw bytes after a 101 (no frames are understood)
  *
  * Environment: IGNORE_SIGTERM=1, START_DELAY_MS, EXIT_AFTER_MS with EXIT_CODE, STATUS (of / and /healthz), DELAY_MS (of /),
- * QUIET=1 (does not print "listening on <port>"). On SIGTERM it finishes open requests and exits with 0.
+ * PRINT (a line written before all else), QUIET=1 (does not print "listening on <port>"). On SIGTERM it finishes open requests and exits with 0.
  */
 import { createServer } from 'node:http'
 
@@ -22,6 +23,7 @@ const number = (text, fallback) => (text === undefined || text === null || text 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const held = []
 let requests = 0
+let isDeaf = false
 let healthStatus = number(env.STATUS, 200)
 
 function burn(ms) {
@@ -61,6 +63,15 @@ const routes = {
   },
   '/crash': (url) => process.exit(number(url.searchParams.get('code'), 1)),
   '/hang': () => {},
+  '/deafen': (_url, _request, response) => {
+    response.shouldKeepAlive = false
+    response.end('ok', () => {
+      server.close()
+      server.closeIdleConnections()
+      isDeaf = true
+      setInterval(() => {}, 60_000)
+    })
+  },
 }
 
 async function answer(url, response) {
@@ -101,12 +112,14 @@ server.on('error', (error) => {
 
 process.on('SIGTERM', () => {
   if (env.IGNORE_SIGTERM) return
+  if (isDeaf) process.exit(0)
   server.close(() => process.exit(0))
   // Connections that clients keep alive become idle as their last request ends, and would hold the server open for seconds.
   setInterval(() => server.closeIdleConnections(), 10)
 })
 if (env.EXIT_AFTER_MS) setTimeout(() => process.exit(number(env.EXIT_CODE, 0)), Number(env.EXIT_AFTER_MS))
 
+if (env.PRINT) process.stdout.write(`${env.PRINT}\n`)
 await wait(number(env.START_DELAY_MS, 0))
 server.listen(number(env.PORT, 0), env.HOST ?? '127.0.0.1', () => {
   if (!env.QUIET) process.stdout.write(`listening on ${server.address()?.port}\n`)
