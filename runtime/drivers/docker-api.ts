@@ -24,7 +24,11 @@ export interface ContainerDetails {
   readonly Image: string
   readonly State: ContainerState
   readonly Config: { readonly Labels?: Labels; readonly StopSignal?: string }
-  readonly HostConfig: { readonly NanoCpus?: number; readonly Memory?: number; readonly PortBindings?: object | null }
+  readonly HostConfig: {
+    readonly NanoCpus?: number
+    readonly Memory?: number
+    readonly PortBindings?: Readonly<Record<string, readonly object[] | null>> | null
+  }
   readonly NetworkSettings: {
     readonly Ports?: Readonly<Record<string, readonly { HostIp: string; HostPort: string }[] | null>> | null
     readonly Networks?: Readonly<Record<string, { readonly IPAddress?: string }>> | null

@@ -152,7 +152,7 @@ export function createContainers(deps: {
     // A start that was given up, or a controller that was killed in the middle of one.
     if (abandoned.delete(mark.id) || state === 'created' || (gone.has(containerId) && isOver)) {
       remember(gone, containerId)
-      return clear(containerId, mark).catch(() => undefined)
+      return clear(containerId, mark).catch(() => remember(abandoned, mark.id))
     }
     if (gone.has(containerId)) return
     await take(containerId)

@@ -29,7 +29,8 @@ export function createSurroundings(deps: {
     const info = await api.info()
     const publishOn = await publishAddress(reach, address, info)
     const logDriver = info.LoggingDriver ?? 'json-file'
-    if (!['json-file', 'local'].includes(logDriver) && toldOf !== logDriver) {
+    // Podman tells none.
+    if (!['json-file', 'local', ''].includes(logDriver) && toldOf !== logDriver) {
       toldOf = logDriver
       log.info({ logDriver }, 'the engine keeps the output of containers elsewhere: how much of it is set there')
     }

@@ -43,7 +43,8 @@ export function containerOf(details: ContainerDetails, network: string): Contain
 /** Its published port where it has one, else its own address. One that has ended has neither any more. */
 function endpointOf({ HostConfig, NetworkSettings }: ContainerDetails, port: number, network: string) {
   const key = `${port}/tcp`
-  if (HostConfig.PortBindings && key in HostConfig.PortBindings) {
+  // Podman lists every exposed port here, those that are not published with nothing.
+  if (HostConfig.PortBindings?.[key]?.length) {
     const [bound] = NetworkSettings.Ports?.[key] ?? []
     return { host: bound?.HostIp ?? '', port: bound ? Number(bound.HostPort) : port }
   }

@@ -53,6 +53,7 @@ describe('docker driver: an engine that goes away', { skip: dockerSkip }, () => 
     socket.pipe(upstream).pipe(socket)
     for (const one of [socket, upstream]) one.on('error', () => one.destroy())
     socket.on('close', () => upstream.destroy())
+    return upstream
   }
 
   it('says at once that there is none, and works as soon as there is one', async (t) => {
@@ -146,6 +147,28 @@ describe('docker driver: an engine that goes away', { skip: dockerSkip }, () => 
     // Before the way there is closed.
     await driver.close({ keep: false })
   })
+
+  for (const step of ['create', 'start'])
+    it(`leaves nothing of a start that broke off at its answer to "${step}"`, async (t) => {
+      let isBroken = true
+      const server = createServer((socket) => {
+        const upstream = toEngine(socket)
+        socket.on('data', (chunk) => {
+          if (!isBroken || !new RegExp(`^POST /\\S*/${step}[ ?]`).test(String(chunk))) return
+          // The engine does what it was asked to, and nobody hears of it.
+          upstream.unpipe(socket)
+          isBroken = false
+          setTimeout(() => socket.resetAndDestroy(), 300)
+        })
+      })
+      const opened = openDriver(t, engine, { host: `tcp://127.0.0.1:${await passOn(t, server)}` })
+      await assert.rejects(opened.driver.start(sleeper('a')), unavailable(/cannot be spoken to/))
+      assert.equal(isBroken, false)
+      assert.deepEqual(await opened.driver.list(), [])
+      await waitFor(async () => (await opened.containerId({ id: 'a' })) === undefined)
+      assert.ok((await opened.driver.start(sleeper('b'))).isRunning)
+      await opened.driver.close({ keep: false })
+    })
 
   it('is spoken to over TLS with a certificate of our own', { skip: certificateSkip }, async (t) => {
     const { certFile, keyFile, cert, key } = await trustedCertificate(t, 'localhost')

@@ -249,6 +249,15 @@ describe('docker driver', { skip: dockerSkip, concurrency: 4 }, () => {
     )
   })
 
+  it('takes a replica that somebody has paused for running, and ends it all the same', async (t) => {
+    const opened = openDriver(t, engine)
+    const instance = await opened.driver.start(busybox('a', 'sleep 60'))
+    await engine.docker.getContainer((await opened.containerId(instance)) ?? '').pause()
+    assert.deepEqual(await opened.driver.list(), [instance])
+    await opened.driver.stop('a', { graceSeconds: 0.5 })
+    assert.equal(await opened.containerId(instance), undefined)
+  })
+
   it('removes what a controller had created and not started, and touches nothing of anybody else', async (t) => {
     const { docker } = engine
     const opened = openDriver(t, engine)
