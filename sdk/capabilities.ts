@@ -306,7 +306,7 @@ export type DaemonStatus = {
   exit?: { code: number | null; signal: string | null; atMs: number }
   /** Why it could not be started. */
   problem?: string
-  /** The end of what it wrote to both outputs since it was started last. */
+  /** The end of what it wrote to both outputs since it was started on purpose. */
   output: string
 }
 export interface SecretsCapability {

@@ -3,6 +3,7 @@ import type { Context, Upstream, UpstreamStatus } from '@orchestry/sdk'
 import { render } from './render.ts'
 import { goLive, liveId } from './server.ts'
 import type { Settings } from './settings.ts'
+import { siteOf } from './site.ts'
 import { endpointAddress } from './tokens.ts'
 import { createWishes } from './wishes.ts'
 
@@ -29,6 +30,7 @@ export function createBalancer(): Balancer {
   let asked = 0
   let last: Pass = { covers: 0 }
   let running: Promise<Pass> | undefined
+  let isEnsured = false
   let loading: Promise<void> | undefined
 
   async function pass(ctx: Context, settings: Settings): Promise<Pass> {
@@ -40,7 +42,8 @@ export function createBalancer(): Balancer {
       covers = asked
       snapshot = wishes.all()
       const next = render(snapshot.values(), settings)
-      if (before !== next.id) await goLive(ctx, settings, next, { before, isUrgent: isUrgent(live, snapshot) })
+      if (before === next.id) await ensure(ctx, settings)
+      else await goLive(ctx, settings, next, { before, isUrgent: isUrgent(live, snapshot) })
       live = snapshot
       await wishes.keep(ctx)
       return { covers }
@@ -48,6 +51,14 @@ export function createBalancer(): Balancer {
       wishes.restore(live, snapshot)
       return { covers, error: thrown instanceof Error ? thrown : new Error(String(thrown)) }
     }
+  }
+
+  /** What runs belongs to us, with the program that was agreed to last: told once, because it changes nothing. */
+  async function ensure(ctx: Context, settings: Settings): Promise<void> {
+    const site = siteOf(ctx, settings)
+    if (isEnsured || !(await site.isRunning())) return
+    await site.start()
+    isEnsured = true
   }
 
   /** Whoever comes while a change is made waits for the next one, and one of them makes it for all. */
@@ -96,7 +107,7 @@ export function createBalancer(): Balancer {
       await load(ctx)
       const upstream = live.get(app)
       if (upstream === undefined) return null
-      const { processes } = await ctx.exec.status('serve')
+      const processes = (await siteOf(ctx, settings).processes()) ?? 0
       // One that is the master, and no more workers than there should be: no old one is left that could work on anything.
       const isDrained = processes > 0 && processes <= 1 + settings.workers
       return {

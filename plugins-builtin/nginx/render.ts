@@ -3,10 +3,13 @@ import type { Upstream } from '@orchestry/sdk'
 import { answerWith, noEndpoint } from './problem-body.ts'
 import { type RoutedApp, type Server, serversOf } from './servers.ts'
 import type { Settings } from './settings.ts'
-import { appName, endpointAddress, ipAddress, pathPrefix, portNumber, wholeNumber } from './tokens.ts'
+import { appName, endpointAddress, ipAddress, pathPrefix, portNumber, systemPath, wholeNumber } from './tokens.ts'
 
 export interface Rendered {
+  /** What nginx is to read. */
   readonly text: string
+  /** The same as a configuration that stands alone, for nginx to test. */
+  readonly candidate: string
   /** Of exactly this text: nginx shows it where it is live. */
   readonly id: string
 }
@@ -16,29 +19,60 @@ const zoneKbPerPeers = 64
 const peersPerZone = 40
 /** No status that an app would answer with; it only leads to another location. */
 const closingStatus = 597
+/** Whoever tests a configuration need not be allowed to listen where it will be. */
+const unprivilegedPort = 65_534
 
 export function render(upstreams: Iterable<Upstream>, settings: Settings): Rendered {
   const all = [...upstreams].sort((a, b) => (a.app < b.app ? -1 : 1))
-  const servers = serversOf(all)
-  const byApp = new Map(all.map((upstream) => [upstream.app, upstream]))
-  const body = [
-    ...all.flatMap(upstreamOf(settings)),
-    ...servers.flatMap((server) => serverOf(server, settings, byApp)),
-    ...statusServer(settings),
-  ]
-  const text = [...head(settings), ...body.map((line) => (line === '' ? '' : `  ${line}`)), '}', ''].join('\n')
+  const place = placeOf(settings)
+  const text = textOf(all, settings, place)
   const id = idOf(text)
-  return { text: text.replaceAll(idPlace, id), id }
+  const asLive = text.replaceAll(idPlace, id)
+  if (settings.existing === undefined) return { text: asLive, candidate: asLive, id }
+  const port = Math.max(settings.port, 1024) === settings.port ? settings.port : unprivilegedPort
+  const alone = { ...place, isAlone: true, accessLog: 'access.log' }
+  return { text: asLive, candidate: textOf(all, { ...settings, port }, alone).replaceAll(idPlace, id), id }
 }
 
 /** The flag that makes every answer of this generation the last one on its connection. */
 export const closingFile = (id: string): string => `closing-${id}`
 
-function head(settings: Settings): string[] {
-  const { workers, connections, maxBodyMb, connectSeconds, answerSeconds, drainSeconds } = settings
-  const ours = [...forwarded, ...forgeable.map((name) => `proxy_set_header ${name} "";`)]
+/** Where the configuration stands: as that of an nginx of its own, or among others in one that is there. */
+interface Place {
+  readonly isAlone: boolean
+  /** In front of flag files. */
+  readonly flags: string
+  readonly accessLog: string
+}
+
+function placeOf({ existing }: Settings): Place {
+  if (existing === undefined) return { isAlone: true, flags: '', accessLog: 'access.log' }
+  const flags = `${systemPath(existing.dir)}/`
+  return { isAlone: false, flags, accessLog: `${systemPath(existing.logDir)}/orchestry-access.log` }
+}
+
+function textOf(all: readonly Upstream[], settings: Settings, place: Place): string {
+  const byApp = new Map(all.map((upstream) => [upstream.app, upstream]))
+  const own = ruleLines(settings, place)
+  // Among others it must neither set what they set nor depend on it.
+  const [shared, each] = place.isAlone ? [own, []] : [[], own]
+  const lines = [
+    "log_format orchestry '$msec|$orchestry_app|$status|$upstream_header_time|$request_time|$upstream_addr|$upstream_status';",
+    'map $http_upgrade $orchestry_connection { default upgrade; "" ""; }',
+    ...shared,
+    '',
+    ...all.flatMap(upstreamOf(settings)),
+    ...serversOf(all).flatMap((server) => serverOf(server, { settings, place, byApp, rules: each })),
+    ...statusServer(settings),
+  ]
+  const note = '# Written by Orchestry. Changes made here are lost.'
+  if (!place.isAlone) return [note, ...lines, ''].join('\n')
+  const body = lines.map((line) => (line === '' ? '' : `  ${line}`))
+  return [note, ...mainLines(settings), 'http {', ...hashLines, ...body, '}', ''].join('\n')
+}
+
+function mainLines({ workers, connections, drainSeconds }: Settings): string[] {
   return [
-    '# Written by Orchestry. Changes made here are lost.',
     'daemon off;',
     'pid nginx.pid;',
     'error_log stderr warn;',
@@ -46,44 +80,49 @@ function head(settings: Settings): string[] {
     `worker_shutdown_timeout ${wholeNumber(drainSeconds)}s;`,
     `events { worker_connections ${wholeNumber(connections)}; }`,
     '',
-    'http {',
-    ...['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `  ${kind}_temp_path ${kind}_temp;`),
-    "  log_format orchestry '$msec|$orchestry_app|$status|$upstream_header_time|$request_time|$upstream_addr|$upstream_status';",
-    '  access_log access.log orchestry buffer=32k flush=500ms;',
-    '  log_not_found off;',
-    '  server_tokens off;',
-    '  underscores_in_headers off;',
-    '  merge_slashes off;',
-    '  absolute_redirect off;',
-    '  server_names_hash_bucket_size 512;',
-    '  server_names_hash_max_size 8192;',
-    '  variables_hash_max_size 8192;',
-    '  map_hash_bucket_size 128;',
-    '  tcp_nodelay on;',
-    '  sendfile off;',
-    '  keepalive_timeout 75s;',
-    '  keepalive_requests 1000000;',
-    '  client_header_timeout 30s;',
-    `  client_body_timeout ${wholeNumber(answerSeconds)}s;`,
-    `  send_timeout ${wholeNumber(answerSeconds)}s;`,
-    `  client_max_body_size ${wholeNumber(maxBodyMb)}m;`,
-    '  large_client_header_buffers 4 16k;',
-    '',
-    '  proxy_http_version 1.1;',
-    `  proxy_connect_timeout ${wholeNumber(connectSeconds)}s;`,
-    `  proxy_read_timeout ${wholeNumber(answerSeconds)}s;`,
-    `  proxy_send_timeout ${wholeNumber(answerSeconds)}s;`,
-    '  proxy_buffering off;',
-    '  proxy_request_buffering off;',
-    '  proxy_max_temp_file_size 0;',
-    '  proxy_buffer_size 16k;',
-    '  proxy_buffers 8 16k;',
-    '  proxy_next_upstream error timeout;',
-    '  proxy_next_upstream_tries 4;',
-    '  proxy_next_upstream_timeout 10s;',
-    ...ours.map((line) => `  ${line}`),
-    '  map $http_upgrade $orchestry_connection { default upgrade; "" ""; }',
-    '',
+  ]
+}
+
+const hashLines = [
+  ...['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `  ${kind}_temp_path ${kind}_temp;`),
+  '  server_names_hash_bucket_size 512;',
+  '  server_names_hash_max_size 8192;',
+  '  variables_hash_max_size 8192;',
+  '  map_hash_bucket_size 128;',
+]
+
+/** How requests are read, passed on and repeated, in every server alike. */
+function ruleLines({ maxBodyMb, connectSeconds, answerSeconds }: Settings, { accessLog }: Place): string[] {
+  return [
+    `access_log ${accessLog} orchestry buffer=32k flush=500ms;`,
+    'log_not_found off;',
+    'server_tokens off;',
+    'underscores_in_headers off;',
+    'merge_slashes off;',
+    'absolute_redirect off;',
+    'tcp_nodelay on;',
+    'sendfile off;',
+    'keepalive_timeout 75s;',
+    'keepalive_requests 1000000;',
+    'client_header_timeout 30s;',
+    `client_body_timeout ${wholeNumber(answerSeconds)}s;`,
+    `send_timeout ${wholeNumber(answerSeconds)}s;`,
+    `client_max_body_size ${wholeNumber(maxBodyMb)}m;`,
+    'large_client_header_buffers 4 16k;',
+    'proxy_http_version 1.1;',
+    `proxy_connect_timeout ${wholeNumber(connectSeconds)}s;`,
+    `proxy_read_timeout ${wholeNumber(answerSeconds)}s;`,
+    `proxy_send_timeout ${wholeNumber(answerSeconds)}s;`,
+    'proxy_buffering off;',
+    'proxy_request_buffering off;',
+    'proxy_max_temp_file_size 0;',
+    'proxy_buffer_size 16k;',
+    'proxy_buffers 8 16k;',
+    'proxy_next_upstream error timeout;',
+    'proxy_next_upstream_tries 4;',
+    'proxy_next_upstream_timeout 10s;',
+    ...forwarded,
+    ...forgeable.map((name) => `proxy_set_header ${name} "";`),
   ]
 }
 
@@ -132,12 +171,16 @@ const upstreamOf =
     ]
   }
 
-function serverOf(
-  { host, apps }: Server,
-  settings: Settings,
-  byApp: ReadonlyMap<string, Pick<Upstream, 'endpoints'>>,
-): string[] {
+interface Around {
+  readonly settings: Settings
+  readonly place: Place
+  readonly byApp: ReadonlyMap<string, Pick<Upstream, 'endpoints'>>
+  readonly rules: readonly string[]
+}
+
+function serverOf({ host, apps }: Server, { settings, place, byApp, rules }: Around): string[] {
   const listen = `${ipAddress(settings.host)}:${portNumber(settings.port)}`
+  const { flags } = place
   return [
     'server {',
     `  listen ${listen}${host === undefined ? ' default_server' : ''};`,
@@ -145,7 +188,8 @@ function serverOf(
     '  set $orchestry_app "";',
     '  set $orchestry_prefix "";',
     '  default_type application/problem+json;',
-    ...apps.flatMap((routed) => locationsOf(routed, byApp.get(routed.app)?.endpoints.length ?? 0)),
+    ...rules.map((line) => `  ${line}`),
+    ...apps.flatMap((routed) => locationsOf(routed, byApp.get(routed.app)?.endpoints.length ?? 0, flags)),
     ...(apps.some(({ path }) => path === '/')
       ? []
       : [`location / { ${answerWith('noRoute', 'No app has this route.')} }`].map((line) => `  ${line}`)),
@@ -160,7 +204,7 @@ function serverOf(
   ]
 }
 
-function locationsOf({ app, path }: RoutedApp, endpoints: number): string[] {
+function locationsOf({ app, path }: RoutedApp, endpoints: number, flags: string): string[] {
   const redirect = path === '/' ? [] : [`location = ${path.slice(0, -1)} { return 308 ${path}$is_args$args; }`]
   const place = `set $orchestry_app ${appName(app)};`
   if (endpoints === 0)
@@ -170,7 +214,7 @@ function locationsOf({ app, path }: RoutedApp, endpoints: number): string[] {
   const closing = `@closing_${appName(app)}`
   const errors = 'error_page 502 = @failed; error_page 504 = @slow; error_page 400 = @invalid;'
   // Only what is on its way can be asked for the flag, so the last answer on a connection is a whole one.
-  const whenClosing = `error_page ${closingStatus} = ${closing}; if (-f ${closingFile(idPlace)}) { return ${closingStatus}; }`
+  const whenClosing = `error_page ${closingStatus} = ${closing}; if (-f ${flags}${closingFile(idPlace)}) { return ${closingStatus}; }`
   return [
     ...redirect,
     `location ${path} {`,

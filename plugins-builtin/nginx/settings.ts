@@ -8,6 +8,24 @@ const port = (value: number, description: string) =>
 
 export const Settings = Type.Object(
   {
+    existing: Type.Optional(
+      Type.Object(
+        {
+          dir: Type.String({
+            maxLength: 256,
+            description: 'a directory whose *.conf files that nginx includes in http { }',
+          }),
+          logDir: Type.String({ maxLength: 256, description: 'where that nginx writes its logs' }),
+          conf: Type.Optional(
+            Type.String({
+              maxLength: 256,
+              description: 'its own configuration, where this plugin is to reload it; without it somebody else does',
+            }),
+          ),
+        },
+        { additionalProperties: false, description: 'an nginx that runs already; without it Orchestry starts one' },
+      ),
+    ),
     path: Type.String({ minLength: 1, maxLength: 256, description: 'the nginx program, such as /usr/sbin/nginx' }),
     host: Type.String({
       default: '127.0.0.1',

@@ -64,6 +64,12 @@ function isIpv6(text: string): boolean {
   return isFull && groups.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))
 }
 
+/** An absolute path of a directory or file of the machine, as an operator wrote it. */
+export function systemPath(given: string): string {
+  const isFit = given.length <= 256 && /^(?:\/[A-Za-z0-9_][A-Za-z0-9._-]*)+$/.test(given)
+  return isFit ? given : refuse('the path', given, 'absolute, of A-Z a-z 0-9 . _ - and "/"')
+}
+
 /** A whole number of a setting. */
 export function wholeNumber(given: number): number {
   return Number.isSafeInteger(given) && given >= 0 ? given : refuse('the number', given, 'whole and positive')

@@ -10,6 +10,8 @@ import { json } from './reply.ts'
 import { answerStatus, settle, Wait } from './settle.ts'
 import { App, AppList, Applied, Deleted } from './shapes.ts'
 
+/** How long an answer waits for what a load balancer says of itself. */
+const urlMs = 500
 const tag = 'apps'
 const specMedia = ['application/yaml', 'application/json']
 
@@ -77,6 +79,14 @@ const remove = operation({
   errors: ['ORC_APP_UNKNOWN', 'ORC_API_PRECONDITION'],
 })
 
+/** Where clients reach it, if its load balancer says so at once: one that hangs does not keep the rest from being shown. */
+async function urlOf({ balancing, clock }: ApiDeps, app: string): Promise<string | undefined> {
+  const isOver = new AbortController()
+  const status = await Promise.race([balancing.status(app).catch(() => null), clock.sleep(urlMs, isOver.signal)])
+  isOver.abort()
+  return status?.url
+}
+
 export function mountApps(api: Api, deps: ApiDeps): void {
   const { apps, reconciler } = deps
 
@@ -111,9 +121,10 @@ export function mountApps(api: Api, deps: ApiDeps): void {
   )
   api.get(
     '/api/v1/apps/:app',
-    show.handle((c) => {
+    show.handle(async (c) => {
       const record = apps.require(c.req.param('app') ?? '')
-      return json(viewApp(record, deps), 200, { ETag: etagOf(record) })
+      const url = await urlOf(deps, record.app.name)
+      return json({ ...viewApp(record, deps), url }, 200, { ETag: etagOf(record) })
     }),
   )
   api.put(

@@ -55,7 +55,13 @@ const remove = operation({
 const configure = operation({
   tag,
   summary: 'Give an instance of the plugin a new config; the old one serves until the new one does',
-  body: Type.Object({ config: Type.Unknown(), instance }, strict),
+  description:
+    'Without `config` the instance keeps the one it has. With `isDefault` it answers for apps that name none of its kind; of load ' +
+    'balancers only one can, so the others do no more.',
+  body: Type.Object(
+    { config: Type.Optional(Type.Unknown()), instance, isDefault: Type.Optional(Type.Boolean()) },
+    { ...strict, minProperties: 1 },
+  ),
   answers: { 200: Plugin },
   errors: [...unknown, 'ORC_PLUGIN_CONFIG_INVALID', 'ORC_API_VALIDATION'],
 })
@@ -144,8 +150,9 @@ export function mountPlugins(api: Api, { plugins, pluginLogs }: ApiDeps): void {
     '/api/v1/plugins/:id/config',
     configure.handle(async (c) => {
       const { id } = shown(c)
-      const { config, instance: name } = await configure.body(c)
-      return json(await plugins.configure(id, config, name))
+      const { config, instance: name, isDefault } = await configure.body(c)
+      const options = { ...(name !== undefined && { instance: name }), ...(isDefault !== undefined && { isDefault }) }
+      return json(await plugins.configure(id, config, options))
     }),
   )
   for (const action of ['enable', 'disable', 'approve', 'reset'] as const)

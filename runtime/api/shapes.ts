@@ -72,6 +72,8 @@ export const App = Type.Object({
   paused: Type.Enum(['none', 'all', 'in', 'out']),
   route: Route,
   loadBalancer: maybe(text),
+  /** Where its load balancer takes requests; told of one app only. */
+  url: maybe(text),
   version: text,
   revision: whole,
   createdAtMs: timeMs,

@@ -13,7 +13,7 @@ export function createDaemonLaunch(deps: { verifier: ProgramVerifier; ownDirs: O
   const wrapperOf = createDaemonWrapper()
   return async (spec, output) => {
     const { command, path, digest, args, plugin, instance } = spec
-    const { handle, realPath } = await deps.verifier.open(path, digest)
+    const { handle, realPath } = await deps.verifier.open(path, digest, plugin)
     try {
       const cwd = spec.isInOwnDir ? await deps.ownDirs.ensure(plugin, instance) : '/'
       const launch = launchOf(path, realPath, args, await wrapperOf())

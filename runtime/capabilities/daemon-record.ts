@@ -40,8 +40,8 @@ export interface DaemonRecords {
   all(): Promise<DaemonRecord[]>
   save(record: DaemonRecord): Promise<void>
   remove(name: DaemonName): Promise<void>
-  /** Empty, to be appended to by the server itself. */
-  newLog(name: DaemonName): Promise<FileHandle>
+  /** To be appended to by the server itself; empty, unless it is started again: then what it said before explains why. */
+  openLog(name: DaemonName, isAgain: boolean): Promise<FileHandle>
   /** The end of it. */
   readLog(name: DaemonName): Promise<string>
   /** Empties one that has grown too large. */
@@ -79,9 +79,9 @@ export function createDaemonRecords(dataDir: string): DaemonRecords {
       await rm(recordPath(name), { force: true })
       await rm(logPath(name), { force: true })
     },
-    async newLog(name) {
+    async openLog(name, isAgain) {
       await mkdir(dir, { recursive: true, mode: 0o700 })
-      await rm(logPath(name), { force: true })
+      if (!isAgain) await rm(logPath(name), { force: true })
       return await open(logPath(name), 'a', 0o600)
     },
     async readLog(name) {

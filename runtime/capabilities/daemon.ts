@@ -1,7 +1,7 @@
 /** Servers that plugins were allowed to leave running: what is known of one, and who keeps them. */
 import type { DaemonStatus } from '@orchestry/sdk'
 
-/** What is to run. The same server with another program, other arguments or another end is another one. */
+/** What is to run. The same server with another path, other arguments or another end is another one. */
 export interface DaemonSpec {
   readonly plugin: string
   readonly instance: string
@@ -18,7 +18,7 @@ export interface DaemonSpec {
 export type DaemonName = Pick<DaemonSpec, 'plugin' | 'instance' | 'command'>
 
 export interface Daemons {
-  /** Idempotent; what runs under this name otherwise is stopped first. @throws OrchestryError when it cannot be started. */
+  /** Idempotent; what runs under this name with other arguments is stopped first. @throws OrchestryError when it cannot be started. */
   start(spec: DaemonSpec): Promise<DaemonStatus>
   /** Resolves when no process of it is left. Idempotent. */
   stop(name: DaemonName): Promise<void>

@@ -45,13 +45,13 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
   const isAlive = async ({ pid, startOf: known }: DaemonRecord) =>
     pid !== undefined && known !== undefined && (await startOf(pid)) === known
 
-  async function launchInto(one: Kept): Promise<void> {
+  async function launchInto(one: Kept, isAgain = false): Promise<void> {
     const { spec } = one.record
     const startedAtMs = clock.now()
     one.record = { spec, startedAtMs }
     // Before it runs: who finds this without a pid looks for what may have been started.
     await records.save(one.record)
-    const output = await records.newLog(spec)
+    const output = await records.openLog(spec, isAgain)
     try {
       const child = await launch(spec, output)
       const { pid } = child
@@ -86,7 +86,7 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
     if (clock.monotonic() < one.dueAtMs) return
     one.restarts += 1
     delete one.exit
-    await launchInto(one).catch((error) => {
+    await launchInto(one, true).catch((error) => {
       one.problem = messageOf(error)
       one.dueAtMs = clock.monotonic() + one.backoffMs
       one.backoffMs = Math.min(longestBackoffMs, one.backoffMs * 2)
@@ -158,8 +158,11 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
       turns.take(keyOf(spec), async () => {
         if (isClosed) throw new OrchestryError('ORC_HOOK_NOT_SERVING', 'Orchestry is stopping. Nothing was started.')
         const before = kept.get(keyOf(spec))
-        const isSame = before !== undefined && JSON.stringify(before.record.spec) === JSON.stringify(spec)
-        if (isSame && (await isAlive(before.record))) return statusOf(spec)
+        if (before !== undefined && isSame(before.record.spec, spec) && (await isAlive(before.record))) {
+          before.record = { ...before.record, spec }
+          await records.save(before.record)
+          return statusOf(spec)
+        }
         if (before !== undefined) await stop(before.record.spec)
         const one: Kept = { record: { spec, startedAtMs: clock.now() }, restarts: 0, backoffMs: 0 }
         kept.set(keyOf(spec), one)
@@ -204,6 +207,10 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
     },
   }
 }
+
+/** A program that was upgraded is run from the next start on: ending what works for it would help nobody. */
+const isSame = (a: DaemonSpec, b: DaemonSpec) =>
+  JSON.stringify({ ...a, digest: '' }) === JSON.stringify({ ...b, digest: '' })
 
 async function living(pids: readonly number[]): Promise<number[]> {
   const starts = await Promise.all(pids.map(startOf))

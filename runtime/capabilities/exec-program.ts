@@ -34,16 +34,22 @@ export interface ProgramVerifier {
   /**
    * Opens the program and compares what it holds. The caller closes the handle, and runs what it stands for.
    *
+   * `plugin` is whose operator would have to agree to another one.
+   *
    * @throws ORC_CAPABILITY_DENIED when it is another program, ORC_CAPABILITY_FAILED when there is none.
    */
-  open(path: string, digest: string | undefined): Promise<{ handle: FileHandle; realPath: string; digest: string }>
+  open(
+    path: string,
+    digest: string | undefined,
+    plugin?: string,
+  ): Promise<{ handle: FileHandle; realPath: string; digest: string }>
 }
 
 export function createProgramVerifier(clock: Clock): ProgramVerifier {
   /** By path: what a program held when it was last read, for as long as its inode says that nobody has touched it. */
   const known = new Map<string, { state: string; digest: string }>()
   return {
-    async open(path, wanted) {
+    async open(path, wanted, plugin) {
       const realPath = await realpath(path).catch(() => {
         throw new OrchestryError('ORC_CAPABILITY_FAILED', `ctx.exec: there is no program ${path}. Nothing was run.`)
       })
@@ -64,7 +70,7 @@ export function createProgramVerifier(clock: Clock): ProgramVerifier {
         if (isSettled) known.set(path, { state, digest })
         if (wanted === undefined || digest === wanted) return { handle, realPath, digest }
         throw refuse(
-          `is not the program that was agreed to: its sha-256 is ${digest}. Look at what changed it; to agree to it as it is now, install the plugin again. Nothing was run.`,
+          `is not the program that was agreed to: its sha-256 is ${digest}. Look at what changed it; to agree to it as it is now${plugin === undefined ? ', install the plugin again' : `: orchestry plugin approve ${plugin}`}. Nothing was run.`,
         )
       } catch (error) {
         await handle.close()

@@ -129,7 +129,7 @@ function useExec(
     args: readonly string[],
     invocation: Invocation,
   ) {
-    const { handle, realPath } = await verifier.open(command.path, requireRunnable(command))
+    const { handle, realPath } = await verifier.open(command.path, requireRunnable(command), caller.plugin)
     try {
       const scratch = await placeOf(command)
       try {

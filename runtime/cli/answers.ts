@@ -22,6 +22,8 @@ export type {
 
 export interface AppAnswer {
   readonly name: string
+  /** Where its load balancer takes requests; of one app only. */
+  readonly url?: string
   readonly driver: string
   readonly image?: string
   readonly ports: readonly { readonly containerPort: number; readonly protocol: string }[]

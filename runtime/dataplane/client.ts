@@ -174,7 +174,11 @@ export function createDataplane(deps: DataplaneDeps): Dataplane {
       remembered.delete(app)
       await link().remove(app)
     },
-    status: async (app) => link().status(app),
+    async status(app) {
+      const found = await link().status(app)
+      if (found === null || listening === undefined) return found
+      return { ...found, url: `http://${listening.host}:${listening.port}` }
+    },
     traffic: async () => link().traffic(),
     signals: async () => link().signals(),
     async start() {

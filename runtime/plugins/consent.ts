@@ -37,8 +37,20 @@ export function askedOf({ capabilities = [], limits }: Manifest): Problem[] {
 
 function recordText(record: CapabilityRecord): string {
   const scope = Object.entries(record).filter(([field]) => !descriptive.has(field))
-  const text = [record.kind, ...scope.map(([field, value]) => `${field} ${JSON.stringify(value)}`)].join(' ')
+  const fields = [record.kind, ...scope.map(([field, value]) => `${field} ${JSON.stringify(value)}`)].join(' ')
+  const text = [fields, ...inWords(record)].join('; ')
   return record.why === undefined ? text : `${text}: ${record.why}`
+}
+
+/** What is not to be overlooked among the fields. */
+function inWords(record: CapabilityRecord): string[] {
+  const commands = record.kind === 'exec' ? record.commands : []
+  const servers = commands.flatMap(({ name, daemon }) => (daemon === undefined ? [] : [name]))
+  const own = commands.flatMap(({ name, workingDir }) => (workingDir === undefined ? [] : [name]))
+  return [
+    ...(servers.length === 0 ? [] : [`leaves running, until it is disabled: ${servers.join(', ')}`]),
+    ...(own.length === 0 ? [] : [`what the plugin writes into its own directory, these read: ${own.join(', ')}`]),
+  ]
 }
 
 /** What the operator agreed to for an instance; tightening takes away, it does not take back. */
@@ -99,6 +111,36 @@ export function withAgreedPrograms(next: InstanceRecord, had: readonly InstanceR
     return { ...grant, commands }
   })
   return { ...next, grants }
+}
+
+/**
+ * The grants with the programs as they are on the disk now, or undefined where they are those that were agreed to. A digest
+ * that the author wrote into the manifest stays: another program is not what that version was made for.
+ */
+export async function withPresentPrograms(
+  record: InstanceRecord,
+  asked: readonly CapabilityRecord[],
+  pin: (grant: CapabilityRecord) => Promise<CapabilityRecord>,
+): Promise<InstanceRecord | undefined> {
+  const written = asked
+    .flatMap((one) => (one.kind === 'exec' ? one.commands : []))
+    .flatMap(({ digest }) => digest ?? [])
+  const renew = (grants: readonly CapabilityRecord[]) =>
+    Promise.all(grants.map((grant) => pin(withoutDigests(grant, new Set(written)))))
+  const grants = await renew(record.grants)
+  const agreed = record.agreed === undefined ? undefined : await renew(record.agreed)
+  const isSame = JSON.stringify([grants, agreed]) === JSON.stringify([record.grants, record.agreed])
+  return isSame ? undefined : { ...record, grants, ...(agreed === undefined ? {} : { agreed }) }
+}
+
+function withoutDigests(grant: CapabilityRecord, kept: ReadonlySet<string>): CapabilityRecord {
+  if (grant.kind !== 'exec') return grant
+  const commands = grant.commands.map((command) => {
+    if (command.digest === undefined || kept.has(command.digest)) return command
+    const { digest: _digest, ...rest } = command
+    return rest
+  })
+  return { ...grant, commands }
 }
 
 export function consentNeededFirst(id: string, asked: readonly Problem[]): OrchestryError {

@@ -12,10 +12,18 @@ import {
   widerThanAgreed,
   widerThanShown,
   withAgreedPrograms,
+  withPresentPrograms,
 } from './consent.ts'
 import type { Lock } from './lock.ts'
 import { unscopedName } from './package.ts'
-import type { InstanceRecord, LockEntry, PendingVersion, TightenOptions, TightenView } from './plugins.ts'
+import type {
+  ConfigureOptions,
+  InstanceRecord,
+  LockEntry,
+  PendingVersion,
+  TightenOptions,
+  TightenView,
+} from './plugins.ts'
 import type { Register } from './register.ts'
 import type { Next, Serving } from './serving.ts'
 import type { Slot } from './slot.ts'
@@ -36,7 +44,7 @@ export interface InstallOptions {
 export interface Installer {
   install(compiled: CompiledPackage, options: InstallOptions): Promise<Slot>
   approve(slot: Slot): Promise<void>
-  configure(slot: Slot, config: unknown, instance?: string): Promise<void>
+  configure(slot: Slot, config: unknown, options?: ConfigureOptions): Promise<void>
   tighten(slot: Slot, options: TightenOptions): Promise<TightenView>
 }
 
@@ -48,7 +56,7 @@ export function createInstaller(deps: {
   serving: Serving
   starter: Starter
   lock: Lock
-  capabilities: Pick<CapabilityTable, 'narrow' | 'check'>
+  capabilities: Pick<CapabilityTable, 'narrow' | 'check' | 'pin'>
   traces: Pick<Traces, 'of'>
   events: Pick<Events, 'emit'>
   clock: Clock
@@ -160,6 +168,23 @@ export function createInstaller(deps: {
     await serving.replace(slot, { base, bundle, wanted: async () => had, review: () => had.map(change) })
   }
 
+  /** Agrees to programs that were changed on the disk, as an upgrade of the system does; whether there were any. */
+  async function approvePrograms(slot: Slot, entry: LockEntry): Promise<boolean> {
+    const next = new Map<string, InstanceRecord>()
+    for (const record of entry.instances) {
+      const renewed = await withPresentPrograms(record, entry.manifest.capabilities ?? [], deps.capabilities.pin)
+      if (renewed !== undefined) next.set(record.name, renewed)
+    }
+    if (next.size === 0) return false
+    await regrant(slot, entry, (record) => next.get(record.name) ?? record)
+    events.emit({
+      type: 'plugin.configured',
+      data: { plugin: slot.id, instances: [...next.keys()], programs: 'renewed' },
+    })
+    register.changed()
+    return true
+  }
+
   return {
     async install({ pkg, manifest, bundle, sdkHash }, options) {
       const source = { kind: options.kind, path: pkg.dir }
@@ -177,11 +202,13 @@ export function createInstaller(deps: {
     },
 
     async approve(slot) {
-      const { pending } = requireEntry(slot)
+      const entry = requireEntry(slot)
+      const { pending } = entry
+      if (pending === undefined && (await approvePrograms(slot, entry))) return
       if (pending === undefined)
         throw new OrchestryError(
           'ORC_PLUGIN_NOTHING_PENDING',
-          `No version of ${slot.id} waits for approval. Nothing was changed.`,
+          `No version of ${slot.id} waits for approval, and its programs are those that were agreed to. Nothing was changed.`,
         )
       const { config, instance, differences: _differences, askedAtMs: _askedAtMs, instances, ...origin } = pending
       const shown = instances === undefined ? {} : { shown: instances }
@@ -190,7 +217,7 @@ export function createInstaller(deps: {
       await bring(slot, origin, await lock.readBundle(pending.bundleHash), { ...options, ...given })
     },
 
-    async configure(slot, config, instance) {
+    async configure(slot, config, { instance, isDefault } = {}) {
       const entry = requireEntry(slot)
       const { description: _description, instances: had, ...base } = entry
       const name = instance ?? usualName(slot)
@@ -199,7 +226,10 @@ export function createInstaller(deps: {
       const { review: tightened, told } = tightenedAsBefore(slot)
       const review = (settled: readonly InstanceRecord[]) =>
         tightened(settled.map((next) => withAgreedPrograms(next, had)))
-      await serving.replace(slot, { base, bundle, wanted: async () => withInstance(had, wanted), review })
+      const next = withInstance(had, wanted).map((one) =>
+        one.name === name && isDefault !== undefined ? { ...one, isDefault } : one,
+      )
+      await serving.replace(slot, { base, bundle, wanted: async () => next, review })
       events.emit({ type: 'plugin.configured', data: { plugin: slot.id, instance: name, ...told() } })
       register.changed()
     },

@@ -1,4 +1,5 @@
 /** The life of every plugin, from the directory it came from to its end. One that fails hinders nobody. */
+import { type HookKind, hookKinds, hookTable } from '@orchestry/sdk'
 import type { CapabilityTable } from '../capabilities/capability.ts'
 import type { Clock } from '../clock.ts'
 import { messageOf, OrchestryError } from '../errors.ts'
@@ -127,6 +128,24 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
   /** What failed was another version or config: the one that was just given does not wait for the pause of the last one. */
   const beginAnew = (slot: Slot) => deps.resetBreakers?.(slot.id)
 
+  /** Of a kind that only one instance can answer for, one is the default. */
+  async function giveWay(slot: Slot): Promise<void> {
+    const kinds = exclusiveKindsOf(slot)
+    const others = [...slots.values()].filter(
+      (one) => one !== slot && exclusiveKindsOf(one).some((kind) => kinds.includes(kind)),
+    )
+    for (const other of others) {
+      await inTurn.run(other.id, async () => {
+        if (!other.entry?.instances.some(({ isDefault }) => isDefault)) return
+        const instances = other.entry.instances.map((instance) => ({ ...instance, isDefault: false }))
+        const entry = { ...other.entry, instances }
+        await lock.put(entry)
+        other.entry = entry
+      })
+    }
+    register.changed()
+  }
+
   /** One thing at a time for the plugin, and its view afterwards. */
   async function change(id: string, work: (slot: Slot) => Promise<void>) {
     const slot = find(id)
@@ -160,11 +179,14 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
       }),
     enable: (id) => change(id, (slot) => setEnabled(slot, true)),
     disable: (id) => change(id, (slot) => setEnabled(slot, false)),
-    configure: (id, config, instance) =>
-      change(id, async (slot) => {
-        await installer.configure(slot, config, instance)
+    async configure(id, config, options) {
+      const shown = await change(id, async (slot) => {
+        await installer.configure(slot, config, options)
         beginAnew(slot)
-      }),
+      })
+      if (options?.isDefault === true) await giveWay(find(id))
+      return shown
+    },
 
     reset: (id) =>
       change(id, async (slot) => {
@@ -235,6 +257,9 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
     },
   }
 }
+
+const exclusiveKindsOf = ({ entry }: Slot): HookKind[] =>
+  hookKinds.filter((kind) => hookTable[kind].discipline === 'exclusive' && entry?.description.hooks[kind] !== undefined)
 
 const runningOf = ({ id, running }: Slot) =>
   [...(running?.instances ?? [])].map(([instance, { bound }]) => ({ plugin: id, instance, bound }))

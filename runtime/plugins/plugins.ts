@@ -168,6 +168,11 @@ export interface LiveInstance {
   readonly sandbox?: SandboxInstance
 }
 
+export interface ConfigureOptions {
+  readonly instance?: string
+  readonly isDefault?: boolean
+}
+
 export interface TightenOptions {
   readonly isToApply?: boolean
   readonly isToUndo?: boolean
@@ -196,7 +201,11 @@ export interface Plugins {
   enable(id: string): Promise<PluginView>
   disable(id: string): Promise<PluginView>
   remove(id: string): Promise<void>
-  configure(id: string, config: unknown, instance?: string): Promise<PluginView>
+  /**
+   * A config left undefined stays as it is. As the default it answers for apps that name none of its kinds, and of a kind that
+   * only one can answer for, every other is the default no more.
+   */
+  configure(id: string, config: unknown, options?: ConfigureOptions): Promise<PluginView>
   usesOf(id: string): InstanceUse[]
   /**
    * What the instances, or the named one, would have needed; with `isToApply` that is all they have from now on, with

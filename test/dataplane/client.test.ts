@@ -47,6 +47,7 @@ test('from start to stop: serves, tells status and traffic, and leaves no proces
     app: 'shop',
     generation: 1,
     endpoints: [{ id: 'a', state: 'serving', activeConnections: 0 }],
+    url: url(),
   })
   assert.equal(await dataplane.status('nobody'), null)
   assert.ok((await dataplane.traffic()).some(({ app, metric }) => app === 'shop' && metric === 'latencyP95Ms'))

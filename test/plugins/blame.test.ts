@@ -66,7 +66,7 @@ async function world(t: TestContext) {
   const manifest = { limits: { timeoutMs: 20_000, cpuMs: 10_000 } }
   for (const name of ['@test/two', '@test/other'])
     await plugins.install({ path: await writePlugin(join(root, name.slice(6)), { name, code, manifest }) })
-  await plugins.configure('@test/two', {}, 'second')
+  await plugins.configure('@test/two', {}, { instance: 'second' })
   return {
     plugins,
     events,

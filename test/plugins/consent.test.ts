@@ -203,7 +203,7 @@ test('EXEC-02: a new config, or a new instance, is no yes to a program that was 
   await change('second')
   await w.plugins.configure('p', { host: 'b.example' })
   assert.equal(digest(), agreed)
-  await w.plugins.configure('p', { host: 'c.example' }, 'another')
+  await w.plugins.configure('p', { host: 'c.example' }, { instance: 'another' })
   assert.deepEqual(
     w.plugins.usesOf('p').map(({ grants }) => grants.map((one) => one.kind === 'exec' && one.commands[0]?.digest)),
     [[agreed], [agreed]],

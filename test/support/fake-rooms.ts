@@ -547,8 +547,8 @@ function fakePlugins(plugins: Map<string, PluginView>): ApiDeps['plugins'] {
     enable: async (id) => change(id, { state: 'serving' }),
     disable: async (id) => change(id, { state: 'disabled' }),
     remove: async (id) => void plugins.delete(show(id).id),
-    configure: async (id, config, name = 'default') =>
-      change(id, { instances: [{ name, config, isDefault: true, breaker: 'closed', grants: [], isTightened: false }] }),
+    configure: async (id, config, { instance: name = 'default', isDefault = true } = {}) =>
+      change(id, { instances: [{ name, config, isDefault, breaker: 'closed', grants: [], isTightened: false }] }),
     reset: async (id) => change(id, { state: 'serving', restarts: 0 }),
   }
 }

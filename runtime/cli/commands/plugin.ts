@@ -12,6 +12,7 @@ import { type TightenOptions, tightenPlugin } from './plugin-tighten.ts'
 import { declareUsage, showUsage, type UsageOptions } from './plugin-usage.ts'
 
 type Options = { url?: string; json?: boolean }
+type ConfigOptions = Options & { name?: string; default?: boolean }
 
 export const declare: Declare = (command, cli) => {
   const add = (name: string, summary: string) => command.command(name).description(summary)
@@ -67,9 +68,8 @@ export const declare: Declare = (command, cli) => {
     .argument('<id>')
     .argument('[file|json]')
     .option('--name <name>', 'of the instance')
-    .action((id: string, config: string | undefined, options: Options & { name?: string }) =>
-      configure(cli, id, config, options),
-    )
+    .option('--default', 'let it answer for apps that name none of its kind')
+    .action((id: string, config: string | undefined, options: ConfigOptions) => configure(cli, id, config, options))
   talks(add('remove', 'dispose of a plugin and forget it').alias('rm'))
     .argument('<id>')
     .option('-f, --force', 'do not ask')
@@ -108,19 +108,18 @@ async function list(cli: Cli, options: Options): Promise<void> {
   )
 }
 
-async function configure(
-  cli: Cli,
-  id: string,
-  given: string | undefined,
-  options: Options & { name?: string },
-): Promise<void> {
+async function configure(cli: Cli, id: string, given: string | undefined, options: ConfigOptions): Promise<void> {
   const client = cli.client(options)
-  if (given === undefined) {
+  if (given === undefined && options.default !== true) {
     const { instances } = await client.call<PluginView>('GET', pathOfPlugin(id))
     const wanted = instances.filter(({ name }) => options.name === undefined || name === options.name)
     return cli.terminal.json(Object.fromEntries(wanted.map(({ name, config }) => [name, config ?? null])))
   }
-  const body = { config: await readJson(given), ...(options.name !== undefined && { instance: options.name }) }
+  const body = {
+    ...(given !== undefined && { config: await readJson(given) }),
+    ...(options.name !== undefined && { instance: options.name }),
+    ...(options.default === true && { isDefault: true }),
+  }
   const sent = client.call<PluginView>('PUT', pathOfPlugin(id, '/config'), { body })
   say(cli, await cli.terminal.during(`configuring ${id}`, sent), options)
 }

@@ -33,7 +33,7 @@ async function show(
   { metrics, atMs }: MetricsAnswer,
 ) {
   terminal.say(styled('bold', app.name), '  ', state(app.phase), `  replicas ${replicas(app)}`)
-  terminal.say(`route     ${routeText(app.route)}`)
+  terminal.say(`route     ${routeText(app.route)}${app.url === undefined ? '' : `  at ${app.url}`}`)
   terminal.say(`scaling   ${scalingText(app)}`)
   for (const fact of containerFacts(app)) terminal.say(fact)
   const load = Object.entries(metrics).flatMap(([name, window]) => (window ? [`${name} ${number(window.last)}`] : []))
