@@ -186,8 +186,9 @@ test('WebSockets, streams and uploads pass at once, and connections to replicas 
 
   await nginx.apply('app', { endpoints: [app.endpoint] })
   const events = await fetch(`${nginx.url}/app/events`)
-  const first = await events.body?.getReader().read()
-  assert.equal(new TextDecoder().decode(first?.value), 'data: 1\n\n')
+  const reader = events.body?.getReader()
+  assert.equal(new TextDecoder().decode((await reader?.read())?.value), 'data: 1\n\n')
+  await reader?.cancel()
   const body = 'x'.repeat(3_000_000)
   const echoed = await fetch(`${nginx.url}/app/echo`, { method: 'POST', body })
   assert.equal((await echoed.text()).length, body.length)

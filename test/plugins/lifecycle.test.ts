@@ -435,3 +435,25 @@ test('a directory copied elsewhere is the same plugin: installing it again is an
   assert.deepEqual([view.source.path, await w.ask('fixed')], [join(w.root, 'copy of it'), 2])
   assert.equal(w.plugins.list().length, 1)
 })
+
+test('of load balancers one is the default: who becomes it takes that from the one before, with or without a new config', async (t) => {
+  const w = await world(t)
+  const code = `import { definePlugin } from '@orchestry/sdk'
+export default definePlugin({ loadBalancer: { apply: () => null, remove: () => null, status: () => null } })`
+  await writePlugin(join(w.builtinDir, 'usual'), { name: 'usual', code })
+  await writePlugin(join(w.builtinDir, 'chosen'), { name: 'chosen', code, manifest: { optIn: true } })
+  await w.plugins.start()
+  const defaults = () =>
+    w.plugins
+      .list()
+      .flatMap(({ instances }) => instances)
+      .filter(({ isDefault }) => isDefault)
+      .map(({ name }) => name)
+  assert.deepEqual(defaults(), ['usual'], 'what has to be asked for is not the default by itself')
+  await w.plugins.configure('chosen', undefined, { isDefault: true })
+  assert.deepEqual(defaults(), ['chosen'])
+  await w.restart()
+  assert.deepEqual(defaults(), ['chosen'])
+  await w.plugins.configure('usual', {}, { isDefault: true })
+  assert.deepEqual(defaults(), ['usual'])
+})
