@@ -135,6 +135,7 @@ test('left by one Orchestry it belongs to the next, which brings back what died 
   assert.equal((await second.status(name)).pid, pid)
   await second.close({ keep: true })
   process.kill(-(pid ?? 0), 'SIGKILL')
+  await waitFor(() => !isAlive(pid ?? 0))
   const third = open().daemons
   await third.adopt()
   const back = await waitFor(async () => {
