@@ -59,6 +59,7 @@ export function complete(document: AppSpecDocument): App {
   const cpu = spec.resources?.cpu === undefined ? undefined : cpuMilli(spec.resources.cpu)
   const memory = spec.resources?.memory === undefined ? undefined : memoryBytes(spec.resources.memory)
   const path = ingress.path ?? (ingress.host === undefined ? `/${metadata.name}/` : defaults.ingressPathWithHost)
+  const healthCheck = document.healthCheck && completeHealthCheck(document.healthCheck)
   return {
     name: metadata.name,
     labels: metadata.labels ?? {},
@@ -85,8 +86,8 @@ export function complete(document: AppSpecDocument): App {
       ...given('loadBalancer', ingress.loadBalancer),
     },
     scaling: completeScaling(document.scaling ?? {}),
-    ...given('healthCheck', document.healthCheck && completeHealthCheck(document.healthCheck)),
-    rollout: { ...defaults.rollout, ...document.rollout } as Rollout,
+    ...given('healthCheck', healthCheck),
+    rollout: { ...defaults.rollout, ...patienceFor(healthCheck), ...document.rollout } as Rollout,
   }
 }
 
@@ -143,6 +144,15 @@ function completeRule(rule: RuleDocument, windowSeconds: number): ScalingRule {
     select: rule.selectPolicy === 'Min' ? 'min' : 'max',
     isDisabled: rule.selectPolicy === 'Disabled',
   }
+}
+
+/** A rollout is not given up while a new replica still has time to come up. */
+function patienceFor(check: HealthCheck | undefined): { progressDeadlineSeconds?: number } {
+  const { progressDeadlineSeconds } = defaults.rollout
+  const { initialDelaySeconds = 0, startup } = check ?? {}
+  if (!startup) return {}
+  const startSeconds = initialDelaySeconds + startup.periodSeconds * startup.failureThreshold
+  return { progressDeadlineSeconds: Math.max(progressDeadlineSeconds, Math.ceil(startSeconds) + 60) }
 }
 
 function completeHealthCheck(check: NonNullable<AppSpecDocument['healthCheck']>): HealthCheck {

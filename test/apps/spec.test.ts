@@ -259,6 +259,14 @@ const facts: [string, () => unknown, unknown][] = [
     { periodSeconds: 1, failureThreshold: 60, timeoutSeconds: 1 },
   ],
   [
+    'a rollout waits at least as long as a replica may start',
+    () =>
+      ['failureThreshold: 60', 'failureThreshold: 900'].map(
+        (text) => app(`${run}healthCheck: { startup: { ${text} } }`).rollout.progressDeadlineSeconds,
+      ),
+    [600, 960],
+  ],
+  [
     'a startup answers within the timeout of the check, unless its period is shorter or it has its own',
     () =>
       ['periodSeconds: 5', 'periodSeconds: 1', 'timeoutSeconds: 9'].map(
