@@ -1,7 +1,8 @@
 /** Writes down why replicas failed, with the last of what they wrote: the words that a rollback is explained with. */
+import { boundsOf } from '../container-policy.ts'
 import type { Driver, LogLine } from '../drivers/driver.ts'
 import { afterFailure, type Failure } from './backoff.ts'
-import { isCurrent, type Loop, type Replica } from './loop.ts'
+import { appOf, isCurrent, type Loop, type Replica } from './loop.ts'
 import { isLeaving } from './seat.ts'
 import type { Beside, World } from './world.ts'
 
@@ -65,6 +66,15 @@ export function createFailures(world: World, beside: Beside): Failures {
       .slice(-lastCharacters)
   }
 
+  /** Of the spec, or of the policy where the spec gives none; as it is now, which may differ from when the replica was started. */
+  function limitText(loop: Loop, replica: Replica): string {
+    const app = appOf(loop, replica.version)
+    const { memoryBytes } = app ? boundsOf(app, world.containerPolicy) : {}
+    if (memoryBytes === undefined) return ''
+    const by = app?.memoryBytes === undefined ? 'where resources.memory is not given' : 'resources.memory'
+    return `, its limit is ${Number((memoryBytes / 1024 / 1024).toFixed(1))}Mi (${by})`
+  }
+
   return {
     remove(loop, replica) {
       loop.replicas.delete(replica.id)
@@ -84,7 +94,7 @@ export function createFailures(world: World, beside: Beside): Failures {
     exited(loop, replica, isBlameless) {
       const exit = replica.instance?.exit
       const ended = exit?.signal ? `was ended by ${exit.signal}` : exit ? `exited with code ${exit.code}` : 'is gone'
-      const how = exit?.isOutOfMemory ? `${ended}, because it used more memory than resources.memory gives it` : ended
+      const how = exit?.isOutOfMemory ? `${ended}: killed for memory${limitText(loop, replica)}` : ended
       const data = {
         instance: replica.id,
         code: exit?.code ?? null,

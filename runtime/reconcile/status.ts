@@ -95,7 +95,9 @@ function failureText(loop: Loop, nowMs: number): string | undefined {
   const waitS = Math.ceil((retryAtMs - nowMs) / 1000)
   const next = waitS > 0 ? ` Next attempt in ${waitS} s.` : ''
   const rounds = failures > 1 ? ` Version ${wanted.version} failed ${failures} times in a row.` : ''
-  return `${loop.failure}${rounds}${next}`
+  if (rounds === '' && next === '') return loop.failure
+  // What a program or an engine wrote last need not end as a sentence does.
+  return `${loop.failure}${/[.!?]$/.test(loop.failure) ? '' : '.'}${rounds}${next}`
 }
 
 function unhealthyText(loop: Loop, around: Surroundings): string | undefined {

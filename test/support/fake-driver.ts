@@ -20,8 +20,8 @@ export interface FakeDriver extends Driver {
   /** What a start has to wait for: how long, with a line for each second. Undefined: nothing, and no such method. */
   fetch: { ms: number; refuse?: (request: StartRequest) => string | undefined } | undefined
   readonly fetches: readonly StartRequest[]
-  /** The replica ends by itself, as by kill -9. */
-  crash(id: string): void
+  /** The replica ends by itself, as by kill -9 unless an exit is given. */
+  crash(id: string, exit?: Instance['exit']): void
   /** As `crash`, but nobody is told. */
   vanish(id: string): void
   onRequest: ((request: StartRequest) => void) | undefined
@@ -109,10 +109,10 @@ export function createFakeDriver(clock: Clock, name = 'fake'): FakeDriver {
       return () => listeners.delete(listener)
     },
     close: async () => {},
-    crash(id) {
+    crash(id, exit = { code: null, signal: 'SIGKILL' }) {
       const instance = instances.get(id)
       if (!instance) return
-      const dead: Instance = { ...instance, isRunning: false, exit: { code: null, signal: 'SIGKILL' } }
+      const dead: Instance = { ...instance, isRunning: false, exit }
       instances.set(id, dead)
       unreported.push(dead)
       tell({ type: 'exited', instance: dead })
