@@ -1,6 +1,6 @@
 /** A whole Orchestry with a driver and a load balancer of choice, the same small app for every driver, and clients of it. */
 import type { AppStatusView, InstanceRow } from './app-spec.ts'
-import { type DockerEngine, importReplica } from './docker-engine.ts'
+import { buildImage, type DockerEngine, importReplica } from './docker-engine.ts'
 import type { Clients } from './load-table.ts'
 import { type RunningOrchestry, startOrchestry } from './orchestry.ts'
 import { freePort } from './proxy.ts'
@@ -34,7 +34,12 @@ export interface AppOptions {
   readonly host?: string
   readonly path?: string
   /** Further parts of the document; `spec` is merged. */
-  readonly more?: { readonly spec?: object; readonly healthCheck?: object; readonly rollout?: object }
+  readonly more?: {
+    readonly spec?: object
+    /** `null`: none at all. */
+    readonly healthCheck?: object | null
+    readonly rollout?: object
+  }
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -59,6 +64,7 @@ export interface LoadWorld {
   events(app: string, type: string): Promise<EventRow[]>
   /** So many replicas serve, nothing else of the app is left and nothing is wrong with it. */
   settled(app: string, replicas: number, options?: WaitOptions): Promise<unknown>
+  delete(app: string): Promise<void>
   /** SIGKILL to one replica. */
   kill(instance: InstanceRow): Promise<void>
   /** Of nginx: what it says is live. */
@@ -69,9 +75,14 @@ export interface LoadWorld {
   restart(how: 'asked' | 'killed'): Promise<void>
 }
 
-/** Images of every release, for an engine that is to run them. */
+/** Images of every release, for an engine that is to run them: the first has the program, the others only say more. */
 export async function importReleases(engine: DockerEngine): Promise<void> {
-  for (const [release, env] of Object.entries(releases)) await importReplica(engine, `test/replica:${release}`, env)
+  await importReplica(engine, 'test/replica:1')
+  for (const [release, env] of Object.entries(releases)) {
+    const lines = Object.entries(env).map(([name, value]) => `ENV ${name}=${value}`)
+    if (lines.length > 0)
+      await buildImage(engine, `test/replica:${release}`, ['FROM test/replica:1', ...lines].join('\n'))
+  }
 }
 
 /** @param test from `newestFirst`: Orchestry ends before the engine that it works with */
@@ -117,7 +128,7 @@ export async function startWorld(
       spec: { ...program, ...(list.length > 0 && { env: list }), ...more.spec },
       ingress: { ...(isNginx && { loadBalancer: 'nginx' }), ...(host && { host }), ...(path && { path }) },
       scaling: { mode: 'manual', replicas, minReplicas: 0, maxReplicas: 24 },
-      healthCheck: { path: '/healthz', periodSeconds: 1, ...more.healthCheck },
+      ...(more.healthCheck !== null && { healthCheck: { path: '/healthz', periodSeconds: 1, ...more.healthCheck } }),
       rollout: {
         drainSeconds: 3,
         stopGraceSeconds: 3,
@@ -157,6 +168,7 @@ export async function startWorld(
         },
         { timeoutMs: 30_000, everyMs: 25, what: `${replicas} settled replicas of ${app}`, ...wait },
       ),
+    delete: (app) => orchestry.api(`/api/v1/apps/${app}`, { method: 'DELETE' }),
     async kill({ id, pid }) {
       if (engine === undefined) return void process.kill(pid ?? 0, 'SIGKILL')
       const found = await engine.docker.listContainers({ filters: { label: [`orchestry.instance=${id}`] } })

@@ -9,6 +9,7 @@
  *   GET /hold?mb=50  keeps that much memory
  *   GET /log?text=x&lines=3&stream=stderr   prints lines
  *   GET /stream?chunks=5&everyMs=20         a chunked answer
+ *   GET /flood?mb=1024                      that much, as fast as it is taken
  *   POST /deafen     from now on takes no new connections, though it runs on
  *   GET /crash?code=3    exits at once without an answer;   GET /hang   never answers
  *   Upgrade: websocket   echoes raw bytes after a 101 (no frames are understood)
@@ -60,6 +61,18 @@ const routes = {
       await wait(number(url.searchParams.get('everyMs'), 20))
     }
     response.end()
+  },
+  '/flood': (url, _request, response) => {
+    const piece = Buffer.alloc(1024 * 1024)
+    let left = number(url.searchParams.get('mb'), 1024)
+    const more = () => {
+      while (left > 0) {
+        left -= 1
+        if (!response.write(piece)) return response.once('drain', more)
+      }
+      response.end()
+    }
+    more()
   },
   '/crash': (url) => process.exit(number(url.searchParams.get('code'), 1)),
   '/hang': () => {},
