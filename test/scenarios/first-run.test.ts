@@ -24,8 +24,6 @@ describe('a first run', () => {
       ['@orchestry/http-health', 'serving', 'builtin'],
       // It waits until somebody says where nginx is.
       ['@orchestry/nginx', 'unconfigured', 'builtin'],
-      // Waits for the operator to say where nginx is, and nothing looks broken for that.
-      ['@orchestry/nginx', 'unconfigured', 'builtin'],
       ['@orchestry/proxy', 'serving', 'builtin'],
       ['@orchestry/tcp-health', 'serving', 'builtin'],
       ['@orchestry/threshold-scaler', 'serving', 'builtin'],
