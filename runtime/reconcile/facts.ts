@@ -9,6 +9,8 @@ export interface Goal {
   /** 0 when the app is stopped, deleted, or Orchestry is shutting down. */
   readonly replicas: number
   readonly rollout: Rollout
+  /** The spec names its ports, so it is no worker: a replica that accepts no connection is not taken for one that serves. */
+  readonly mustListen?: boolean
   /** How long a replica may take until it is healthy. */
   readonly startupBudgetMs: number
   /** The driver cannot be reached: nothing is started, and nothing that fails is anybody's fault. */

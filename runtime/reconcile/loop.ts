@@ -135,10 +135,12 @@ export function goalOf(loop: Loop, shutdown?: string): Goal {
   const gone = loop.isDeleted ? 'the app was deleted' : 'no app of this name exists'
   const stopped = record === undefined || loop.isDeleted ? gone : record.isRunning ? undefined : 'the app was stopped'
   const ending = stopped ?? shutdown
-  const check = record === undefined ? undefined : wantedVersion(record, loop.memory).app.healthCheck
+  const wanted = record === undefined ? undefined : wantedVersion(record, loop.memory).app
+  const check = wanted?.healthCheck
   return {
     replicas: ending === undefined && record !== undefined ? record.desired : 0,
     rollout,
+    mustListen: (wanted?.ports.length ?? 0) > 0,
     startupBudgetMs: check === undefined ? limits.startupMs : startupBudgetMs(check),
     ...(ending === undefined ? {} : { ending }),
   }

@@ -21,7 +21,7 @@ export function plan(goal: Goal, facts: Facts, nowMs: number): Plan {
 
   const dead = facts.replicas.filter((replica) => replica.state === 'dead')
   const alive = facts.replicas.filter((replica) => replica.state !== 'dead')
-  const listens = alive.some((replica) => replica.isOpen)
+  const listens = goal.mustListen === true || alive.some((replica) => replica.isOpen)
   const seats = alive.map((replica) => ({ facts: replica, rotation: rotationOf(replica, listens, nowMs, wakes) }))
   const retirements = chooseRetirements(goal, seats, nowMs, wakes)
   const after = seats.map((seat) =>

@@ -291,6 +291,7 @@ describe('without a health check', () => {
       'r0:serving publish(r0|)',
     ],
     ['one that never listens counts as a worker', goal(1), unchecked('starting', 10_000), 'r0:serving publish(r0|)'],
+    ['but not where the spec names ports', goal(1, { mustListen: true }), unchecked('starting', 10_000), ''],
     ['but not beside one that listens', goal(2), unchecked('new starting', 59_999), ''],
     ['there it has failed', goal(2), unchecked('new starting', 60_000), 'retire(r1) stop(r1) start*1'],
     [
