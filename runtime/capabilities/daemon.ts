@@ -28,7 +28,7 @@ export interface Daemons {
   /** Takes over what an earlier Orchestry left running, and starts again what has died since. */
   adopt(): Promise<void>
   /** Ends every one that is not wanted any more: its plugin is disabled, removed, or was granted less. */
-  retain(isWanted: (name: DaemonName) => boolean): Promise<void>
+  retain(isWanted: (spec: DaemonSpec) => boolean): Promise<void>
   /** With `keep` they go on without us, for the next Orchestry to adopt. */
   close(options: { keep: boolean }): Promise<void>
 }

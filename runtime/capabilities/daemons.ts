@@ -6,7 +6,7 @@ import type { Log } from '../log.ts'
 import { createTurns } from '../turns.ts'
 import type { DaemonName, DaemonSpec, Daemons } from './daemon.ts'
 import { createDaemonLaunch } from './daemon-launch.ts'
-import { processesIn, send, sessionOf, startOf } from './daemon-processes.ts'
+import { endedStart, processesIn, send, sessionOf, sessionsOf, startOf } from './daemon-processes.ts'
 import { createDaemonRecords, type DaemonRecord, keyOf } from './daemon-record.ts'
 import { createProgramVerifier } from './exec-program.ts'
 import type { OwnDirs } from './own-dir.ts'
@@ -20,6 +20,8 @@ const pollMs = 20
 /** What a dead server left of itself is asked to go first: it may be in the middle of something. */
 const leftoverMs = 1_000
 const logLookMs = 10_000
+/** What is there so long after it was killed hangs in the kernel. */
+const killedForMs = 10_000
 
 type Exit = NonNullable<DaemonStatus['exit']>
 interface Kept {
@@ -45,6 +47,9 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
   const isAlive = async ({ pid, startOf: known }: DaemonRecord) =>
     pid !== undefined && known !== undefined && (await startOf(pid)) === known
 
+  const sessionOfRecord = async ({ pid, startOf: known }: DaemonRecord) =>
+    pid === undefined || known === undefined ? [] : await sessionOf(pid, known)
+
   async function launchInto(one: Kept, isAgain = false): Promise<void> {
     const { spec } = one.record
     const startedAtMs = clock.now()
@@ -60,8 +65,14 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
         if (one.record.pid === pid) void turns.take(keyOf(spec), () => look(one))
       })
       const known = await startOf(pid)
-      one.record = { spec, pid, startedAtMs, startOf: known ?? 'ended' }
-      await records.save(one.record)
+      one.record = { spec, pid, startedAtMs, startOf: known ?? (await endedStart()) }
+      try {
+        await records.save(one.record)
+      } catch (error) {
+        // Nobody would find it again.
+        await end(one)
+        throw error
+      }
       delete one.dueAtMs
       delete one.problem
     } finally {
@@ -74,8 +85,8 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
     if (isClosed || kept.get(keyOf(one.record.spec)) !== one) return
     if (one.dueAtMs === undefined) {
       if (await isAlive(one.record)) return
-      const { spec, pid, startedAtMs } = one.record
-      if (pid !== undefined) await endLeftovers(await sessionOf(pid), spec)
+      const { spec, startedAtMs } = one.record
+      await endLeftovers(await sessionOfRecord(one.record), spec)
       one.exit ??= { code: null, signal: null, atMs: clock.now() }
       if (clock.now() - startedAtMs > steadyMs) one.backoffMs = 0
       one.dueAtMs = clock.monotonic() + one.backoffMs
@@ -112,10 +123,35 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
       const untilMs = clock.monotonic() + spec.stopMs
       while ((await isAlive(one.record)) && clock.monotonic() < untilMs) await clock.sleep(pollMs)
     }
-    if (pid === undefined) return
     // Whatever became of the first process, the others of its session end with it.
-    for (const each of await sessionOf(pid)) send(each, 'SIGKILL')
-    while ((await sessionOf(pid)).length > 0) await clock.sleep(pollMs)
+    await killAll(() => sessionOfRecord(one.record), spec)
+  }
+
+  /** Again and again: who is killed may just have started another. */
+  async function killAll(find: () => Promise<readonly number[]>, { plugin, instance, command }: DaemonSpec) {
+    const untilMs = clock.monotonic() + killedForMs
+    for (let left = await find(); left.length > 0; left = await find()) {
+      for (const pid of left) send(pid, 'SIGKILL')
+      if (clock.monotonic() > untilMs)
+        return log.error(
+          { plugin, instance, command, pids: left },
+          'a server of a plugin was killed and is still there',
+        )
+      await clock.sleep(pollMs)
+    }
+  }
+
+  /** Ends also what left its session, where it can be told by the directory that it works in. */
+  async function stopWhole(spec: DaemonSpec): Promise<void> {
+    await stop(spec)
+    if (!spec.isInOwnDir) return
+    const dir = ownDirs.pathOf(spec.plugin, spec.instance)
+    const others = [...kept.values()].map(({ record }) => record)
+    await killAll(async () => {
+      const wanted = new Set((await Promise.all(others.map(sessionOfRecord))).flat())
+      const strays = (await processesIn(dir)).filter((pid) => !wanted.has(pid))
+      return await sessionsOf(strays)
+    }, spec)
   }
 
   async function stop(name: DaemonName): Promise<void> {
@@ -135,7 +171,7 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
     return {
       isRunning,
       ...(isRunning && pid !== undefined ? { pid, startedAtMs } : {}),
-      processes: isRunning && pid !== undefined ? (await sessionOf(pid)).length : 0,
+      processes: isRunning ? (await sessionOfRecord(record)).length : 0,
       restarts,
       ...(exit === undefined ? {} : { exit }),
       ...(problem === undefined ? {} : { problem }),
@@ -195,14 +231,14 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
     },
     async retain(isWanted) {
       const unwanted = [...kept.values()].map(({ record }) => record.spec).filter((spec) => !isWanted(spec))
-      await Promise.all(unwanted.map((spec) => turns.take(keyOf(spec), () => stop(spec))))
+      await Promise.all(unwanted.map((spec) => turns.take(keyOf(spec), () => stopWhole(spec))))
     },
     async close({ keep }) {
       if (isClosed) return
       isClosed = true
       stopLooking()
       await turns.settled()
-      if (!keep) await Promise.all([...kept.values()].map(({ record }) => stop(record.spec)))
+      if (!keep) await Promise.all([...kept.values()].map(({ record }) => stopWhole(record.spec)))
       kept.clear()
     },
   }

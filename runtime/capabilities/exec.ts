@@ -65,11 +65,11 @@ export function createExecCapability(deps: ExecDeps): Capability<'exec'> {
       return commands.length === 0 ? undefined : { ...grant, commands }
     },
     retain: async (instances) =>
-      deps.daemons?.retain(({ plugin, instance, command }) =>
-        instances.some(
-          (one) =>
-            one.plugin === plugin && one.instance === instance && daemonsOf(one).some((name) => name === command),
-        ),
+      deps.daemons?.retain(({ plugin, instance, command, path, digest }) =>
+        instances
+          .filter((one) => one.plugin === plugin && one.instance === instance)
+          .flatMap(daemonsOf)
+          .some((one) => one.name === command && one.path === path && one.digest === digest),
       ),
     use: (grant, caller) => useExec(grant, caller, deps, verifier, wrapperFor),
   }
@@ -239,10 +239,8 @@ function useExec(
   }
 }
 
-const daemonsOf = ({ grants }: GrantedInstance): string[] =>
-  grants
-    .flatMap((grant) => (grant.kind === 'exec' ? grant.commands : []))
-    .flatMap(({ name, daemon }) => (daemon === undefined ? [] : [name]))
+const daemonsOf = ({ grants }: GrantedInstance): Command[] =>
+  grants.flatMap((grant) => (grant.kind === 'exec' ? grant.commands : [])).filter(({ daemon }) => daemon !== undefined)
 
 function daemonOf({ daemon, workingDir }: Command) {
   const { stopSignal = 'TERM', stopMs = defaults.stopMs } = daemon ?? {}
