@@ -32,29 +32,34 @@ export interface DockerEngine {
   freeze(): void
   thaw(): void
   readonly output: () => Promise<string>
+  /** Where its images and containers lie. */
+  readonly dataRoot: string
   dispose(): Promise<void>
 }
 
 /**
  * @param options.liveRestore containers go on while the daemon is away
+ * @param options.diskMb its data gets a disk of its own, which can be filled
  * @param options.args further flags of dockerd
  */
 export async function startDockerEngine(
   test: { after(run: () => Promise<void>): unknown },
-  options: { liveRestore?: boolean; args?: readonly string[] } = {},
+  options: { liveRestore?: boolean; diskMb?: number; args?: readonly string[] } = {},
 ): Promise<DockerEngine> {
   const dir = await tempDir()
   const socketPath = join(dir, 'docker.sock')
   const logPath = join(dir, 'dockerd.log')
+  const dataRoot = join(dir, 'data')
   const docker = new Docker({ socketPath })
   const isolation = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false']
   const args = [
-    ...['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec')],
+    ...['--data-root', dataRoot, '--exec-root', join(dir, 'exec')],
     ...['-H', `unix://${socketPath}`, '-p', join(dir, 'dockerd.pid'), ...isolation],
     ...['--containerd', containerdSocket(dir)],
     ...(options.liveRestore ? ['--live-restore'] : []),
     ...(options.args ?? []),
   ]
+  if (options.diskMb !== undefined) await mountDisk(dataRoot, options.diskMb)
   let daemon: ChildProcess | undefined
   let ended = Promise.resolve()
   // As on a real machine containerd is a process of its own, so that the daemon alone can be killed.
@@ -108,6 +113,7 @@ export async function startDockerEngine(
     start,
     freeze: () => daemon?.kill('SIGSTOP'),
     thaw: () => daemon?.kill('SIGCONT'),
+    dataRoot,
     output: () => readFile(logPath, 'utf8'),
     dispose,
   }
@@ -130,6 +136,12 @@ async function startContainerd(dir: string): Promise<{ stop(): Promise<void> }> 
       await ended
     },
   }
+}
+
+/** A small file system in memory at this path, until it is unmounted. */
+export async function mountDisk(path: string, megabytes: number): Promise<void> {
+  await mkdir(path, { recursive: true })
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path])
 }
 
 /** A daemon that was killed did not take its mounts with it. */

@@ -88,13 +88,13 @@ export async function importReleases(engine: DockerEngine): Promise<void> {
 /** @param test from `newestFirst`: Orchestry ends before the engine that it works with */
 export async function startWorld(
   test: Cleanup,
-  options: { engine?: DockerEngine; isNginx?: boolean; args?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  options: { engine?: DockerEngine; isNginx?: boolean; dataDir?: string; args?: readonly string[] } = {},
 ): Promise<LoadWorld> {
   const { engine, isNginx = false, args = [] } = options
-  const dataDir = await tempDir()
-  test.after(() => removeDir(dataDir))
-  const env = { ...(engine && { ORCHESTRY_DOCKER_HOST: engine.host }), ...options.env }
-  const start = (more: readonly string[]) => startOrchestry(test, { dataDir, env, args: more })
+  const { dataDir = await tempDir() } = options
+  if (options.dataDir === undefined) test.after(() => removeDir(dataDir))
+  const env = engine && { ORCHESTRY_DOCKER_HOST: engine.host }
+  const start = (more: readonly string[]) => startOrchestry(test, { dataDir, ...(env && { env }), args: more })
   let orchestry = await start(args)
   const { proxyUrl } = orchestry
   const nginx = isNginx ? await turnNginxOn(orchestry) : undefined
