@@ -104,7 +104,8 @@ test('they scale each on its own, and deleting one takes nothing from the others
   })
   assert.deepEqual(explainFailures(row), [])
   const left = world().clients('path-inside', apps['path-inside'])
-  assert.equal((JSON.parse((await ask(left.url)).body) as Answer).app, 'by-path', 'the path around it has it again')
+  const isOuter = async () => (JSON.parse((await ask(left.url)).body) as Answer).app === 'by-path'
+  await waitFor(isOuter, { timeoutMs: 10_000, what: 'the path around that of the deleted app to have it again' })
   assert.deepEqual(await everyOne(), { ...asNamed, 'path-inside': 'by-path' })
   t.diagnostic(`\n${renderLoadTable([row])}`)
 })
