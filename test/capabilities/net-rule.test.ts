@@ -121,7 +121,8 @@ for (const [grant, text] of badGrants) {
 
 test('a path is matched fast, however it was built', () => {
   const rule = readNetRule(grantOf({ ...exact, paths: ['/*a*a*a/**'] }), [])
-  const startedMs = performance.now()
+  // Time of the processor, not of the clock: other processes may want it too.
+  const before = process.cpuUsage()
   matchTarget(rule, `https://api.good.test/${'a'.repeat(500)}!`, 'GET', endpoints)
-  assert.ok(performance.now() - startedMs < 500)
+  assert.ok(process.cpuUsage(before).user < 500_000)
 })
