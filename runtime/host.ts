@@ -38,7 +38,9 @@ import { appView } from './scaling/app-view.ts'
 import { createDecisionLog } from './scaling/decision-log.ts'
 import { createScaling } from './scaling/scaling.ts'
 import { createVault } from './secrets/vault.ts'
+import { type AtStep, withSteps } from './steps.ts'
 import { createLmdbStore } from './store/lmdb.ts'
+import type { Write } from './store/store.ts'
 
 /** Replicas that ended by themselves whose output is shown with that of the running ones. */
 const endedWithLogs = 3
@@ -51,6 +53,14 @@ export interface Host {
   readonly problems: readonly string[]
   /** What was asked to end; safe to call twice, and after half a start. */
   stop(options?: { keep: boolean }): Promise<void>
+}
+
+const driverSteps = { start: () => 'start', stop: () => 'stop' }
+
+/** The first part of the first key: what kind of thing is written. */
+function placeOf([first]: readonly Write[]): string {
+  if (first === undefined) return 'nothing'
+  return String('put' in first ? first.put[0] : first.delete[0])
 }
 
 /** Undoes what was started, newest first; one that fails does not keep the others from ending. */
@@ -72,8 +82,11 @@ function createUndoing(log: Log) {
   }
 }
 
-/** @throws OrchestryError when something that everything needs cannot be had; what was started until then is undone. */
-export async function startHost(config: Config, log: Log): Promise<Host> {
+/**
+ * @param atStep is called before and after whatever changes the world or the store; a test ends the process there
+ * @throws OrchestryError when something that everything needs cannot be had; what was started until then is undone.
+ */
+export async function startHost(config: Config, log: Log, atStep?: AtStep): Promise<Host> {
   const undoing = createUndoing(log)
   let keep = config.onExit === 'keep'
   try {
@@ -88,8 +101,9 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
     const clock = systemClock
     const dataDir = await openDataDir(config.dataDir)
     undoing.add('the data directory', () => dataDir.release())
-    const store = await createLmdbStore({ path: join(dataDir.path, 'state'), clock, log })
-    undoing.add('the store', () => store.close())
+    const lmdb = await createLmdbStore({ path: join(dataDir.path, 'state'), clock, log })
+    undoing.add('the store', () => lmdb.close())
+    const store = withSteps(lmdb, atStep, { write: (writes) => `store.write ${placeOf(writes as readonly Write[])}` })
     const secrets = await createVault({
       store,
       dataDir: dataDir.path,
@@ -104,7 +118,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
 
     const drivers = new Map<string, Driver>()
     const processDriver = createProcessDriver({ dataDir: dataDir.path, ownerId: dataDir.ownerId, clock, log })
-    drivers.set(processDriver.name, processDriver)
+    drivers.set(processDriver.name, withSteps(processDriver, atStep, driverSteps))
     undoing.add('the process driver', () => processDriver.close({ keep }))
     const dockerDriver = createDockerDriver({
       host: config.dockerHost,
@@ -115,7 +129,7 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       clock,
       log,
     })
-    drivers.set(dockerDriver.name, dockerDriver)
+    drivers.set(dockerDriver.name, withSteps(dockerDriver, atStep, driverSteps))
     undoing.add('the Docker driver', () => dockerDriver.close({ keep }))
     const dockerListeners = createDockerListeners(config.dockerHost)
     const apps = await createApps({
@@ -202,7 +216,8 @@ export async function startHost(config: Config, log: Log): Promise<Host> {
       onInstancesChanged: plugins.onChange,
     })
 
-    const balancing = createBalancing({ hooks, apps, events, clock, log })
+    const publishing = createBalancing({ hooks, apps, events, clock, log })
+    const balancing = withSteps(publishing, atStep, { publish: () => 'publish', remove: () => 'remove' })
     undoing.add('balancing', () => balancing.stop())
     dataplane.onRestarted(() => balancing.republish())
     const health = createHealth({

@@ -4,7 +4,7 @@ import type { Apps } from '../apps/app.ts'
 import type { Clock } from '../clock.ts'
 import { codeOf, messageOf } from '../errors.ts'
 import type { Events } from '../events/events.ts'
-import type { Hooks, Provider } from '../hooks/hooks.ts'
+import type { Answer, Hooks, Provider } from '../hooks/hooks.ts'
 import type { Log } from '../log.ts'
 import type { Balancing } from './balancing.ts'
 import { createLane, type Lane, type Result, type Wish } from './lane.ts'
@@ -63,7 +63,10 @@ export function createBalancing({ hooks, apps, events, clock, log }: BalancingDe
     const provider = providerOf(app, wish.loadBalancer)
     entry.seen = lookOf(provider)
     const { endpoints, draining } = wish.upstream
-    const generation = wish.upstream.generation + (await leadOf(app, entry, provider, wish.upstream.generation))
+    const lead = await leadOf(app, entry, provider, wish.upstream.generation)
+    // Without it what we hand out might be ignored as older than what is there, and nobody would say so.
+    if (!lead.ok) return failed(app, entry, lead.failure)
+    const generation = wish.upstream.generation + lead.value
     const upstream = { ...wish.upstream, generation }
     const answer = await hooks.exclusive('loadBalancer', 'apply', provider.instance, upstream, {
       endpoints: [...endpoints, ...draining],
@@ -76,11 +79,13 @@ export function createBalancing({ hooks, apps, events, clock, log }: BalancingDe
   }
 
   /** The clock may have been set back since the last controller: its generation in the load balancer must not win over ours. */
-  const leadOf = async (app: string, entry: Known, provider: Provider, generation: number): Promise<number> => {
-    if (entry.lead !== undefined) return entry.lead
-    const answer = await hooks.exclusive('loadBalancer', 'status', provider.instance, app)
-    if (answer.ok) entry.lead = Math.max(0, (answer.value?.generation ?? 0) + 1 - generation)
-    return entry.lead ?? 0
+  const leadOf = async (app: string, entry: Known, provider: Provider, generation: number): Promise<Answer<number>> => {
+    if (entry.lead === undefined) {
+      const answer = await hooks.exclusive('loadBalancer', 'status', provider.instance, app)
+      if (!answer.ok) return answer
+      entry.lead = Math.max(0, (answer.value?.generation ?? 0) + 1 - generation)
+    }
+    return { ok: true, value: entry.lead }
   }
 
   const taken = (app: string, entry: Known, { generation, endpoints, draining }: Upstream) => {

@@ -75,7 +75,11 @@ export function createMemoryDriver(deps: {
       earlier.wake.abort()
       return earlier.done
     }
-    if (!world.instances.get(id)?.isRunning) return Promise.resolve()
+    if (!world.instances.get(id)?.isRunning) {
+      // Who asks knows of its end.
+      world.instances.delete(id)
+      return Promise.resolve()
+    }
     const state: Stopping = { killAtMs, wake: new AbortController(), done: Promise.resolve() }
     stopping.set(id, state)
     state.done = endOne(id, state)

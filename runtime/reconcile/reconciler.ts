@@ -23,13 +23,14 @@ import type { AppStatus, InstanceView, Reconciler } from './reconcile.ts'
 import { type RolloutSight, rolloutView } from './rollout.ts'
 import type { SecretOf } from './start-request.ts'
 import { isAtRest, statusOf } from './status.ts'
-import { afterChange, afterDeletion, isTriedOtherwise, type Memory, specOfVersion } from './target.ts'
+import { afterChange, afterDeletion, isTriedOtherwise, type Memory, specOfVersion, waysOf } from './target.ts'
 import { createWaiters } from './waiters.ts'
 
 const resyncMs = 10_000
 /** How long adopted replicas may wait for their first probe before they count as serving. */
 const holdMs = 1_500
 const passAgainMs = 1_000
+const rememberAgainMs = 5_000
 const unneededMs = 250
 /** How long steps under way may take to end when we do. */
 const lastStepsMs = 10_000
@@ -168,16 +169,27 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     waiters.look(app)
   }
 
+  /** Its driver has not told yet what it runs. */
+  function mayHaveMore({ record, memory }: Loop): boolean {
+    const driver = waysOf(record, memory)?.driver
+    return driver !== undefined && drivers.has(driver) && !adoption.isListed(driver)
+  }
+
   /** The last replica of an app that no longer exists is gone. It is forgotten only when its route is. */
   function finish(loop: Loop): void {
     queue.wakeAt(loop.name, undefined)
     loops.delete(loop.name)
+    // Until its route is gone, replicas of it that are found later (its driver was away) must first be let go by it.
+    stored.set(loop.name, afterDeletion(waysOf(loop.record, loop.memory), loop.memory))
     if (loop.memory.entry) history.forget(loop.name)
     // What is remembered makes the next controller remove the route, should we not come to it.
     const forget = async () => {
+      let isRemoved = false
       while (!stopping.signal.aborted && !loops.has(loop.name)) {
-        if (await balancing.remove(loop.name)) {
-          if (Object.keys(loop.memory).length > 0 && !loops.has(loop.name)) await remember(loop, {})
+        isRemoved ||= await balancing.remove(loop.name)
+        if (isRemoved && !mayHaveMore(loop) && !loops.has(loop.name)) {
+          stored.delete(loop.name)
+          if (Object.keys(loop.memory).length > 0) await remember(loop, {})
           return
         }
         await clock.sleep(passAgainMs, stopping.signal)
@@ -194,7 +206,10 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const key = [memoryKey, loop.name]
     const isEmpty = Object.keys(memory).length === 0
     await store?.write([isEmpty ? { delete: key } : { put: key, value: memory }]).catch((thrown: unknown) => {
-      log.error({ err: thrown, app: loop.name }, 'what a restart must know of an app could not be stored')
+      log.error({ err: thrown, app: loop.name }, 'what a restart must know of an app could not be stored, trying again')
+      clock.after(rememberAgainMs, () => {
+        if (loop.memory === memory && state === 'running') void remember(loop, memory)
+      })
     })
   }
 

@@ -35,11 +35,12 @@ export function createRouter({ balancing, clock, log, announced }: World, beside
     const ingress = waysOf(loop.record, loop.memory)?.ingress ?? { path: `/${loop.name}/` }
     const { loadBalancer, ...route } = 'loadBalancer' in ingress ? ingress : { ...ingress, loadBalancer: undefined }
     const upstream = { route, endpoints, draining, ...(loadBalancer === undefined ? {} : { loadBalancer }) }
-    const { serving = [] } = loop.memory
-    const isStored = announced(loop, routing.endpoints)
-    // Who joins is written down first; that somebody leaves waits for nothing.
-    if (routing.endpoints.some((id) => !serving.includes(id))) await isStored
-    if (loop.published?.seq !== seq) return
+    const known = new Set(loop.memory.serving?.filter((id) => loop.replicas.has(id)))
+    // Who joins is written down before, who leaves when the load balancer has let go; that somebody leaves waits for nothing.
+    if (routing.endpoints.some((id) => !known.has(id))) {
+      await announced(loop, [...new Set([...known, ...routing.endpoints])])
+      if (loop.published?.seq !== seq) return
+    }
     const isTaken = await balancing.publish(loop.name, upstream).catch((thrown: unknown) => {
       log.warn({ err: thrown, app: loop.name }, 'the upstream could not be published')
       return false
@@ -47,6 +48,7 @@ export function createRouter({ balancing, clock, log, announced }: World, beside
     if (isTaken) {
       if (loop.taken && loop.taken.seq >= seq) return
       loop.taken = { seq, endpoints: new Set(routing.endpoints) }
+      void announced(loop, routing.endpoints)
       loop.refusals = 0
       for (const replica of loop.replicas.values()) {
         if (replica.lastRoutedSeq < seq && replica.unroutedAtMs === undefined) replica.unroutedAtMs = clock.monotonic()

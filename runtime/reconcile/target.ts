@@ -12,10 +12,10 @@ export interface Version {
 export interface Memory {
   /** The load balancer has been told of it: it must also be told when the app is gone. */
   readonly isRouted?: boolean
-  /** Ids of the replicas that take requests, as the load balancer is told: the next controller goes on with these. */
+  /** Ids of the replicas that the load balancer may send requests to: the next controller goes on with these. */
   readonly serving?: readonly string[]
   /** What is left to know of an app that was deleted, until all of it is gone. */
-  readonly last?: Pick<App, 'ingress' | 'rollout'>
+  readonly last?: Pick<App, 'ingress' | 'rollout' | 'driver'>
   /** The newest version that was once fully in rotation. */
   readonly good?: Version
   /** The rollout that is under way. */
@@ -55,9 +55,9 @@ export function wayBack(record: AppRecord, { good, refused }: Memory): Version |
 }
 
 /** Another app may get the name: what was good of this one means nothing to it. */
-export function afterDeletion(app: App | undefined, { isRouted, serving }: Memory): Memory {
+export function afterDeletion(app: Memory['last'], { isRouted, serving }: Memory): Memory {
   if (isRouted === undefined) return {}
-  const last = app && { last: { ingress: app.ingress, rollout: app.rollout } }
+  const last = app && { last: { ingress: app.ingress, rollout: app.rollout, driver: app.driver } }
   return { isRouted, ...(serving && { serving }), ...last }
 }
 

@@ -29,7 +29,7 @@ export interface World {
   instancesChanged(app: string): void
   /** A replica is gone for good. */
   forgotten(replica: { readonly id: string; readonly driver: string }): void
-  /** These are about to take requests. Resolves when the next controller would know it, or cannot be made to. */
+  /** These may take requests from now on. Resolves when the next controller would know it, or cannot be made to. */
   announced(loop: Loop, ids: readonly string[]): Promise<void>
   /** A replica runs. */
   started(id: string, loop: Loop): void

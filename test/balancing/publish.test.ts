@@ -224,7 +224,7 @@ test('removing takes the app from its load balancer, is tried until it works, an
   const { balancing, world, named, clock } = makeWorld()
   await balancing.publish('shop', wanted('a', 'nginx'))
   world.failure = 'no answer'
-  await balancing.remove('shop')
+  assert.equal(await balancing.remove('shop'), false, 'who remembers the app must go on doing so')
   world.failure = undefined
   await clock.advance(200)
   assert.deepEqual(

@@ -426,3 +426,21 @@ test('stop ends every timer, waits for what is under way and leaves no caller wa
   assert.equal(world.batches.length, before)
   assert.equal(world.clock.timers(), 0)
 })
+
+test('a clock that was set back since its start does not put off the first probe of a replica', async () => {
+  const world = makeWorld()
+  world.apps.put('shop', { app: spec() })
+  world.health.start()
+  world.add('ahead', 'shop', -3_600_000)
+  await world.clock.advance(1_000)
+  assert.equal(world.probesOf('ahead').length > 0, true)
+})
+
+test('a replica of a version without a health check is not probed with that of the next', async () => {
+  const world = makeWorld({ specOf: ({ version }) => (version === 'v1' ? {} : undefined) })
+  world.apps.put('shop', { app: spec() })
+  world.health.start()
+  world.add('one')
+  await world.clock.advance(30_000)
+  assert.deepEqual(world.probesOf('one'), [])
+})

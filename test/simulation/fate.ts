@@ -26,7 +26,7 @@ function say(
   tell('asked', app, word)
   doing(controller()).then(
     () => tell('acknowledged', app, word),
-    () => undefined,
+    () => tell('refused', app),
   )
 }
 

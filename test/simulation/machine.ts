@@ -53,6 +53,8 @@ export function createMachine(cluster: Cluster, life: Life, tell: Tell): Driver 
     tell('stopAsked', id)
     await reach()
     await memory.stop(id, { graceSeconds })
+    const one = cluster.inside.get(id)
+    if (one) one.endedAtMs ??= clock.monotonic()
     answer()
   }
 

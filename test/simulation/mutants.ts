@@ -80,7 +80,7 @@ export const mutants: readonly Mutant[] = [
           ...port,
           async publish(app, upstream) {
             const isFewer = upstream.endpoints.length < (sizes.get(app) ?? 0)
-            sizes.set(app, upstream.endpoints.length)
+            if (!isFewer) sizes.set(app, upstream.endpoints.length)
             return isFewer || port.publish(app, upstream)
           },
         }

@@ -17,6 +17,8 @@ export interface Observer {
   asked?(app: string, word: Word): void
   /** The operator was told that it was done. */
   acknowledged?(app: string, word: Word): void
+  /** The operator was told that it was not done. */
+  refused?(app: string): void
   scalerAsked?(scaler: string, apps: readonly string[]): void
   scalerAnswered?(scaler: string, apps: readonly string[]): void
   decided?(input: DecideInput, decided: Decided): void

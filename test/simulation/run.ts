@@ -147,7 +147,10 @@ export async function simulate(options: RunOptions): Promise<Breach[]> {
   let isSettled = false
   for (let passedMs = 0; passedMs < mendMs && !isSettled; passedMs += 5_000) {
     await pass(5_000)
-    isSettled = passedMs >= 20_000 && appNames.every((name) => isAsWanted(current(), name))
+    const isAllThere = appNames.every(
+      (name) => isAsWanted(current(), name) && isRoutedAsWanted(cluster, current(), name),
+    )
+    isSettled = passedMs >= 20_000 && isAllThere
   }
   tell('ended')
   kill('the run is over')
@@ -157,6 +160,13 @@ export async function simulate(options: RunOptions): Promise<Breach[]> {
 function isAsWanted({ reconciler, apps }: Controller, name: string): boolean {
   const { phase } = reconciler.status(name)
   return apps.get(name)?.isRunning ? phase === 'running' : phase === 'stopped'
+}
+
+/** A load balancer that was away is told again when its rest is over. */
+function isRoutedAsWanted({ routes }: Cluster, { apps }: Controller, name: string): boolean {
+  const record = apps.get(name)
+  const wanted = record?.isRunning ? record.desired : 0
+  return record ? (routes.get(name)?.endpoints.length ?? 0) === wanted : !routes.has(name)
 }
 
 function mendAll(cluster: Cluster): void {

@@ -1,11 +1,10 @@
-/** A fixed number of seeds and fresh ones: the whole core against fate, with all checkers watching. */
+/** A fixed number of seeds and a fresh one: the whole core against fate, with all checkers watching. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkers } from './checkers.ts'
 import { simulate } from './run.ts'
 
-const fixedRuns = Number(process.env.SIMULATION_RUNS ?? 250)
-const freshRuns = 50
+const fixedRuns = Number(process.env.SIMULATION_RUNS ?? 400)
 
 async function runAll(first: number, runs: number): Promise<string[]> {
   const failures: string[] = []
@@ -20,8 +19,8 @@ test(`nothing is lost, doubled, cut off, published unfit or told twice in ${fixe
   assert.deepEqual(await runAll(1, fixedRuns), [])
 })
 
-test(`nor in ${freshRuns} that nobody has lived before`, async (t) => {
+test('nor in one that nobody has lived before', async (t) => {
   const seed = Date.now() % 2 ** 31
-  t.diagnostic(`seed ${seed}: the same again with npm run simulate -- --seed ${seed} --runs ${freshRuns}`)
-  assert.deepEqual(await runAll(seed, freshRuns), [])
+  t.diagnostic(`seed ${seed}: the same again with npm run simulate -- --seed ${seed}`)
+  assert.deepEqual(await runAll(seed, 1), [])
 })

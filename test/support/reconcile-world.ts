@@ -1,6 +1,6 @@
 /** Everything around a reconciler, in memory and on a clock of its own. The controller can die and come back. */
 import { type ContainerPolicy, defaultContainerPolicy } from '../../runtime/container-policy.ts'
-import type { NewEvent } from '../../runtime/events/events.ts'
+import type { EventQuery, NewEvent } from '../../runtime/events/events.ts'
 import { createLog } from '../../runtime/log.ts'
 import type { InstanceView, Reconciler } from '../../runtime/reconcile/reconcile.ts'
 import { createReconciler } from '../../runtime/reconcile/reconciler.ts'
@@ -35,7 +35,16 @@ export function createReconcileWorld(chance: () => number = () => 0.5) {
       drivers: new Map([driver, other].map((one) => [one.name, mortal(one, life)])),
       health: mortal(health, life),
       balancing: mortal(balancing, life),
-      events: mortal({ emit: (event: NewEvent) => void events.push(event) }, life),
+      events: mortal(
+        {
+          emit: (event: NewEvent) => void events.push(event),
+          list: async ({ app, type }: EventQuery) =>
+            events
+              .filter((event) => event.app === app && event.type === type)
+              .map((event, index) => ({ source: 'runtime', ...event, id: String(index), atMs: 0 })),
+        },
+        life,
+      ),
       store: mortal(store, life),
       clock: mortal(clock, life),
       log,

@@ -7,13 +7,20 @@ import { type Checker, count } from '../checker.ts'
 
 export const availability: Checker = ({ cluster, controller, breach }) => {
   const handedOut = new Map<string, readonly string[]>()
+  /** What could not be written down is not known to the next controller. */
+  let storeFailedAtMs = Number.NEGATIVE_INFINITY
   return {
-    began() {
+    born() {
       handedOut.clear()
+    },
+    looked() {
+      if (cluster.faults.storeFailsPercent > 0) storeFailedAtMs = cluster.clock.monotonic()
     },
     published(app, endpoints) {
       const { apps, reconciler, health } = controller()
-      const before = handedOut.get(app) ?? cluster.routes.get(app)?.endpoints.map(({ id }) => id) ?? []
+      const isStoreSound = cluster.clock.monotonic() - storeFailedAtMs > 10_000
+      const found = isStoreSound ? (cluster.routes.get(app)?.endpoints.map(({ id }) => id) ?? []) : []
+      const before = handedOut.get(app) ?? found
       handedOut.set(app, endpoints)
       const record = apps.get(app)
       if (!record?.isRunning) return

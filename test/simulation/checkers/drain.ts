@@ -56,7 +56,7 @@ export const drain: Checker = ({ cluster, controller, breach }) => {
       if (isRouted && !isCut) return breach(`${id} is stopped while ${app} is routed to it`)
       const drainedMs = nowMs - (unroutedAtMs.get(id) ?? Number.NEGATIVE_INFINITY)
       const isBusy = (connections.get(id) ?? 0) > 0
-      if (isBusy && drainedMs < drainMs && !isCut)
+      if (isBusy && drainedMs < drainMs - 1 && !isCut)
         breach(`${id} is stopped ${drainedMs} ms after it was let go, with requests in it`)
     },
   }

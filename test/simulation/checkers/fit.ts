@@ -9,13 +9,17 @@ import type { Checker } from '../checker.ts'
 const mutedMs = 10_000
 
 export const fit: Checker = ({ cluster, controller, breach }) => {
+  /** Workers: a check that comes later does not take back that they served. */
+  const served = new Set<string>()
   const isNotReady = ({ id, app, version }: Instance) => {
     const one = cluster.inside.get(id)
     const nowMs = cluster.clock.monotonic()
-    if (one === undefined || nowMs >= one.readyAtMs) return false
+    if (one === undefined || nowMs >= one.readyAtMs || served.has(id)) return false
     const { apps, reconciler } = controller()
     const spec = reconciler.specOf(app, version) ?? apps.get(app)?.app
-    return spec?.healthCheck !== undefined || nowMs < one.startedAtMs + mutedMs
+    if (spec?.healthCheck !== undefined || nowMs < one.startedAtMs + mutedMs) return true
+    served.add(id)
+    return false
   }
   const look = (app: string, ids: readonly string[]) => {
     const { reconciler, health } = controller()

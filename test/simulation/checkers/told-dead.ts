@@ -1,8 +1,8 @@
 /** No replica that the driver has told dead is routed to for longer than a bound, as long as the load balancer can be told. */
 import type { Checker } from '../checker.ts'
 
-/** The longest backoff towards a load balancer, a listing that tells of an end nobody heard of, and the ways there. */
-const boundMs = 10_000 + 10_000 + 6_000
+/** The longest rest of a plugin that failed, the longest backoff after it, a listing that tells of an end, and the ways there. */
+const boundMs = 60_000 + 10_000 + 10_000 + 6_000
 
 export const toldDead: Checker = ({ cluster, breach }) => {
   let bornAtMs = 0
