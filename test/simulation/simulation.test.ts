@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { checkers } from './checkers.ts'
 import { simulate } from './run.ts'
 
-const fixedRuns = Number(process.env.SIMULATION_RUNS ?? 400)
+const fixedRuns = Number(process.env.SIMULATION_RUNS ?? 250)
 
 async function runAll(first: number, runs: number): Promise<string[]> {
   const failures: string[] = []
