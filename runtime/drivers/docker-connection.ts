@@ -98,13 +98,10 @@ export function createConnection(deps: {
     return new Promise<T>((resolve, reject) => {
       const abort = () => end(signal?.reason ?? new Error('aborted'))
       const cancel = clock.after(deadlineMs, () => end(unavailable(silentWords(host, `${method} ${path}`, deadlineMs))))
-      const settle = () => {
-        cancel()
-        // A stream that has begun ends with its signal; one that is read whole no longer needs it.
-        if (!isStream) signal?.removeEventListener('abort', abort)
-      }
+      const forget = () => signal?.removeEventListener('abort', abort)
       const end = (reason: unknown) => {
-        settle()
+        cancel()
+        forget()
         reject(reason)
         aborting.abort()
       }
@@ -120,7 +117,10 @@ export function createConnection(deps: {
         ...(auth ? { authconfig: auth } : {}),
       }
       modem.dial(options, (error, answer) => {
-        settle()
+        cancel()
+        // A stream that has begun ends with its signal, which may outlive many of them; what was read whole no longer needs it.
+        if (isStream && !error) (answer as Readable).once('close', forget)
+        else forget()
         if (error) reject(error)
         else resolve(answer as T)
       })

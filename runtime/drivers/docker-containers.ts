@@ -24,6 +24,15 @@ interface Known {
   isStopping: boolean
 }
 
+interface Clearing {
+  /** Of the replica. */
+  readonly id: string
+  /** Its last output is taken. Never rejects. */
+  readonly kept: Promise<void>
+  /** It is removed, too. */
+  readonly done: Promise<void>
+}
+
 export interface Containers {
   get(id: string): Container | undefined
   all(): Container[]
@@ -61,7 +70,7 @@ export function createContainers(deps: {
   const abandoned = new Set<string>()
   const gone = new Set<string>()
   const dying = new Set<Promise<void>>()
-  const clearing = new Map<string, { readonly id: string; readonly done: Promise<void> }>()
+  const clearing = new Map<string, Clearing>()
   let unreported: Instance[] = []
   let moment = 0
 
@@ -109,14 +118,11 @@ export function createContainers(deps: {
   async function clear(containerId: string, of: { id: string; app: string }): Promise<void> {
     const earlier = clearing.get(containerId)
     if (earlier) return earlier.done
-    const run = async () => {
-      await output.keep(containerId, of).catch((error: unknown) => {
-        log.warn({ instance: of.id, error: messageOf(error) }, 'the last output of a container could not be read')
-      })
-      await remove(containerId)
-    }
-    const done = run().finally(() => clearing.delete(containerId))
-    clearing.set(containerId, { id: of.id, done })
+    const kept = output.keep(containerId, of).catch((error: unknown) => {
+      log.warn({ instance: of.id, error: messageOf(error) }, 'the last output of a container could not be read')
+    })
+    const done = kept.then(() => remove(containerId)).finally(() => clearing.delete(containerId))
+    clearing.set(containerId, { id: of.id, kept, done })
     return done
   }
 
@@ -231,7 +237,8 @@ export function createContainers(deps: {
     stop,
     cleared: async (id) => {
       await Promise.all(dying)
-      await [...clearing.values()].find((one) => one.id === id)?.done.catch(() => undefined)
+      // Not until it is removed: a busy engine takes its time for that, and somebody waits for the words.
+      await [...clearing.values()].find((one) => one.id === id)?.kept
     },
     idle: async () => {
       await Promise.allSettled([...dying, ...[...clearing.values()].map(({ done }) => done)])

@@ -42,6 +42,8 @@ export function createOutput(api: DockerApi): Output {
       }),
     keep: async (containerId, { id, app }) => {
       const lines = (await fetch(containerId, id, { lines: keptLines, bytes: keptBytes })) ?? []
+      // Somebody who was quicker has removed it, and has kept what it wrote.
+      if (lines.length === 0 && ended.some((one) => one.id === id)) return
       ended = ended.filter((one) => one.id !== id)
       const ofApp = ended.filter((one) => one.app === app)
       const extra = ofApp.length >= keptPerApp ? ofApp[0] : ended.length >= keptInAll ? ended[0] : undefined
