@@ -52,6 +52,7 @@ function welcome({ url, proxyUrl, problems }: Host): string {
     ...problems.map((problem) => `! ${problem}`),
     '',
     'Next:',
+    ...(url === 'http://127.0.0.1:8000' ? [] : [`  export ORCHESTRY_URL=${url}`]),
     '  npx orchestry apply -f app.yaml      run an app (README.md shows one)',
     '  npx orchestry status                 see what runs',
     '  npx orchestry plugin list            see what decides',
