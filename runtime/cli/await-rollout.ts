@@ -10,7 +10,7 @@ const lookEverySeconds = 1
 const pauseMs = 200
 
 /**
- * @param onLine gets the line of the rollout whenever it has changed
+ * @param onLine gets the line of the rollout whenever it has changed, and what failed last; seconds that pass change nothing
  * @returns the rollout, done
  * @throws with its own exit code when it was rolled back; when it takes too long
  */
@@ -22,17 +22,25 @@ export async function awaitRollout(
 ): Promise<RolloutView> {
   const untilMs = performance.now() + seconds * 1000
   let last = ''
+  let lastReason = ''
   for (;;) {
     const query = { wait: lookEverySeconds }
     const view = await client.call<RolloutView>('GET', pathOfApp(app, '/rollout'), { query })
-    if (view.line !== last) onLine(view.line)
-    last = view.line
+    const line = view.line.replace(/the next attempt in \d+ s$/, 'the next attempt')
+    if (line !== last) onLine(line)
+    last = line
     if (view.state === 'rolledBack') throw rolledBack(view)
+    const reason = view.because?.replaceAll(replicaId(app), '')
+    if (reason !== undefined && reason !== lastReason) onLine(`failed: ${view.because}`)
+    lastReason = reason ?? lastReason
     if (view.state === 'stopped' || (view.state === 'done' && view.isSettled)) return view
     if (performance.now() >= untilMs) throw notYet(view, seconds)
     await sleep(pauseMs)
   }
 }
+
+/** Every attempt has a replica of its own; the same reason is said once. */
+const replicaId = (app: string): RegExp => new RegExp(`\\b${app}-[0-9a-f]{8}\\b`, 'g')
 
 export function rolledBack({ app, version, target, because }: RolloutView): CliError {
   const text = `Version ${version} of ${app} was rolled back and version ${target} runs. ${because ?? ''}`.trimEnd()
@@ -41,8 +49,10 @@ export function rolledBack({ app, version, target, because }: RolloutView): CliE
   })
 }
 
-function notYet({ app, line }: RolloutView, seconds: number): CliError {
-  return new CliError(exitCodes.refused, `After ${seconds} s the rollout of ${app} is not over; it goes on. ${line}.`, {
+function notYet({ app, line, because }: RolloutView, seconds: number): CliError {
+  const said = because === undefined ? '' : ` Last failure: ${because}`
+  const text = `After ${seconds} s the rollout of ${app} is not over; it goes on. ${line}.${said}`
+  return new CliError(exitCodes.refused, text, {
     hint: `\`orchestry rollout status ${app} --wait\` goes on waiting`,
   })
 }

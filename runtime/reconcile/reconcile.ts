@@ -46,7 +46,7 @@ export interface RolloutView {
   /** What the next step waits for; absent when nothing is awaited. */
   readonly waitsFor?: string
   readonly progress: readonly string[]
-  /** Why the applied version was rolled back. */
+  /** Why the applied version was rolled back; while it is rolled out, what failed last. */
   readonly because?: string
   /** All of it in one line. */
   readonly line: string

@@ -91,7 +91,8 @@ export function rolloutView(loop: Loop, record: AppRecord, sight: RolloutSight):
   const counts = countsOf(loop, sight.nowMs)
   const wanted = record.isRunning ? record.desired : 0
   const awaited = isUnderWay ? waitsFor(loop, sight) : undefined
-  const because = isRefused(record, memory) ? memory.refused?.because : undefined
+  const lastFailure = isUnderWay ? loop.failure : undefined
+  const because = isRefused(record, memory) ? memory.refused?.because : lastFailure
   const view = { app: loop.name, state, version: record.version, target, wanted, ...counts }
   return {
     ...view,

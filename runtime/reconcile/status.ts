@@ -83,7 +83,7 @@ function problemsOf(loop: Loop, around: Surroundings): string[] {
 function rollbackText(loop: Loop): string | undefined {
   const { good, refused } = loop.memory
   if (!loop.record || !good || !refused || !isRefused(loop.record, loop.memory)) return undefined
-  return `Version ${refused.version} was rolled back and version ${good.version} runs. ${refused.because} Apply a mended spec, or stop and start the app to try again.`
+  return `Version ${refused.version} was rolled back and version ${good.version} runs. ${sentence(refused.because)} Apply a mended spec, or stop and start the app to try again.`
 }
 
 /** One accident that is mended already is no problem; what keeps failing is one even while other replicas serve. */
@@ -96,9 +96,11 @@ function failureText(loop: Loop, nowMs: number): string | undefined {
   const next = waitS > 0 ? ` Next attempt in ${waitS} s.` : ''
   const rounds = failures > 1 ? ` Version ${wanted.version} failed ${failures} times in a row.` : ''
   if (rounds === '' && next === '') return loop.failure
-  // What a program or an engine wrote last need not end as a sentence does.
-  return `${loop.failure}${/[.!?]$/.test(loop.failure) ? '' : '.'}${rounds}${next}`
+  return `${sentence(loop.failure)}${rounds}${next}`
 }
+
+/** What a program or an engine wrote last need not end as a sentence does. */
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
 function unhealthyText(loop: Loop, around: Surroundings): string | undefined {
   const staying = [...loop.replicas.values()].filter((replica) => !isLeaving(replica.rotation))

@@ -259,10 +259,9 @@ describe('a version that fails', () => {
     world.apps.put('shop', { app: sampleSpec('shop', rolling({ progressDeadlineSeconds: 10 })) })
     await world.clock.advance(120_000)
     assert.equal(world.eventsOf('rollout.rolledBack').length, 0)
-    assert.match(
-      world.reconciler.rollout('shop').line,
-      /rolling out v1: 0 of 1 ready; waits for the next attempt in \d+ s/,
-    )
+    const { line, because } = world.reconciler.rollout('shop')
+    assert.match(line, /rolling out v1: 0 of 1 ready; waits for the next attempt in \d+ s/)
+    assert.match(because ?? '', /could not be started: no\./, 'who waits for it learns why')
   })
 })
 
