@@ -23,6 +23,6 @@ export function chooseProvider(app: string, named: string | undefined, providers
     'ORC_BALANCING_NO_BALANCER',
     named === undefined
       ? `App ${app} names no load balancer in ingress.loadBalancer and none is the default (there are: ${existing}).`
-      : `App ${app} wants the load balancer ${named}, which no enabled plugin offers (there are: ${existing}).`,
+      : `App ${app} wants the load balancer ${named}, which no enabled plugin offers (there are: ${existing}). One that waits for its config offers nothing yet; see: orchestry plugin list, then: orchestry plugin config ${named} '{ … }'.`,
   )
 }
