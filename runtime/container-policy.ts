@@ -38,7 +38,10 @@ interface Bounds {
   readonly max?: number
 }
 export interface ContainerPolicy {
-  /** Globs over `registry/path`, or `registry/path:tag` where they hold a tag: `*` is anything but `/`, `**` anything. */
+  /**
+   * Globs over `registry/path`, or `registry/path:tag` where they hold a tag: `*` is anything but `/`, `**` anything. An image's
+   * id says nothing of where it came from: only `**` and globs that begin with `sha256:` allow one.
+   */
   readonly images: readonly string[]
   /** Names without `CAP_`. */
   readonly capabilities: readonly string[]
@@ -160,8 +163,11 @@ function patternOf(glob: string): RegExp {
 }
 
 const dockerHub = 'docker.io'
+/** Of an image on the engine, or a glob over such. */
+const idForm = /^sha256:(?:[a-f0-9]{64}|[a-f0-9]*\*+)$/
 
 function fullName(image: string): string {
+  if (idForm.test(image)) return image
   const [first = '', ...rest] = image.split('/')
   if (first.startsWith('*')) return image
   if (rest.length === 0) return `${dockerHub}/library/${image}`

@@ -68,6 +68,11 @@ const images: [glob: string, image: string, isOf: boolean][] = [
   ['*.example/**', 'a.example/x', true],
   ['**@sha256:*', 'registry.example/a:1@sha256:abc', true],
   ['**@sha256:*', 'registry.example/a:1', false],
+  ['docker.io/**', `sha256:${'a'.repeat(64)}`, false],
+  ['docker.io/library/sha256', `sha256:${'a'.repeat(64)}`, false],
+  ['**', `sha256:${'a'.repeat(64)}`, true],
+  ['sha256:*', `sha256:${'a'.repeat(64)}`, true],
+  [`sha256:${'b'.repeat(64)}`, `sha256:${'a'.repeat(64)}`, false],
 ]
 test('a glob of the policy means the registry that the engine would ask', () => {
   for (const [glob, image, isOf] of images) assert.equal(isImageOf(glob, image), isOf, `${glob} ${image}`)
