@@ -179,11 +179,18 @@ export function createDaemons(deps: { dataDir: string; ownDirs: OwnDirs; clock: 
     }
   }
 
+  async function boundLog(spec: DaemonSpec): Promise<void> {
+    const { plugin, instance, command } = spec
+    await records.boundLog(spec).catch((error: unknown) => {
+      log.warn({ plugin, instance, command, err: error }, 'the output of a server could not be cut')
+    })
+  }
+
   async function lookAtAll(): Promise<void> {
     const isLogTime = clock.monotonic() >= nextLogLookMs
     if (isLogTime) nextLogLookMs = clock.monotonic() + logLookMs
     for (const one of kept.values()) {
-      if (isLogTime) await records.boundLog(one.record.spec)
+      if (isLogTime) await boundLog(one.record.spec)
       void turns.take(keyOf(one.record.spec), () => look(one))
     }
   }
