@@ -1,5 +1,6 @@
 /** The calls of the Docker API that the driver makes, each with its deadline; what an answer holds beyond these types is not read. */
 import type { Readable } from 'node:stream'
+import { containerDetails, containerList } from './docker-answer.ts'
 import { type Connection, EngineRefusal } from './docker-connection.ts'
 import type { ContainerBody } from './docker-container.ts'
 import type { Labels } from './docker-labels.ts'
@@ -70,13 +71,17 @@ export function createDockerApi({ call, stream }: Connection) {
     ping: (deadlineMs: number) => call<unknown>({ method: 'GET', path: '/_ping', deadlineMs }),
 
     containers: (label: string) =>
-      call<ContainerSummary[]>({
+      call<unknown>({
         method: 'GET',
         path: '/containers/json',
         query: { all: true, filters: JSON.stringify({ label: [label] }) },
-      }),
+      }).then((answer) => containerList<ContainerSummary>(answer)),
     container: (id: string, deadlineMs?: number) =>
-      orNothing(call<ContainerDetails>({ method: 'GET', path: of(id, '/json'), ...(deadlineMs && { deadlineMs }) })),
+      orNothing(
+        call<unknown>({ method: 'GET', path: of(id, '/json'), ...(deadlineMs && { deadlineMs }) }).then((answer) =>
+          containerDetails<ContainerDetails>(answer),
+        ),
+      ),
     create: (name: string, body: ContainerBody) =>
       call<{ Id: string; Warnings?: readonly string[] | null }>({
         method: 'POST',

@@ -3,17 +3,21 @@
  * with words, and what the engine refuses is an `EngineRefusal` that the caller understands better than this file does.
  */
 import { access, constants, readFile } from 'node:fs/promises'
-import { Agent } from 'node:http'
+import { Agent, type IncomingMessage } from 'node:http'
 import { Agent as TlsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { messageOf, OrchestryError } from '../errors.ts'
 import { certificatePaths, parseDockerHost, silentWords, unreachableWords } from './docker-address.ts'
+import { readAnswer } from './docker-answer.ts'
 
 /** Docker 20.10, and the newest whose answers were read for this. */
 const oldestApi = [1, 41] as const
 const newestApi = [1, 47] as const
 const usualAnswerMs = 10_000
+/** Characters of a refusal: what a registry says comes through it, and goes into events and logs. */
+const mostSaid = 2_000
+const anyStatus = Object.fromEntries(Array.from({ length: 500 }, (_, at) => [at + 100, true]))
 
 export interface Call {
   readonly method: 'GET' | 'POST' | 'DELETE'
@@ -49,7 +53,7 @@ export interface Connection {
 interface Modem {
   dial(options: object, done: (error: Failure | null, answer: unknown) => void): void
 }
-type Failure = Error & { code?: string; statusCode?: number; json?: { message?: unknown } | null }
+type Failure = Error & { code?: string }
 interface Line {
   readonly modem: Modem
   /** Path prefix of the version that both sides speak. */
@@ -111,29 +115,31 @@ export function createConnection(deps: {
         method,
         path: `${prefix}${path}${query ? '?' : ''}`,
         options: { ...(query && { _query: query }), _body: body ?? {} },
-        statusCodes: { 200: true, 201: true, 204: true, 304: true },
-        isStream,
+        // Read here, the good ones and the bad ones: the library reads whole what it reads, however long it is.
+        statusCodes: anyStatus,
+        isStream: true,
         abortSignal: aborting.signal,
         ...(auth ? { authconfig: auth } : {}),
       }
-      modem.dial(options, (error, answer) => {
-        cancel()
-        // A stream that has begun ends with its signal, which may outlive many of them; what was read whole no longer needs it.
-        if (isStream && !error) (answer as Readable).once('close', forget)
-        else forget()
-        if (error) reject(error)
-        else resolve(answer as T)
+      modem.dial(options, (error, begun) => {
+        if (error) return end(error)
+        const answer = begun as IncomingMessage
+        aborting.signal.addEventListener('abort', () => answer.destroy(), { once: true })
+        take(answer, isStream).then((taken) => {
+          cancel()
+          // A stream that has begun ends with its signal, which may outlive many of them; what was read whole no longer needs it.
+          if (isStream) answer.once('close', forget)
+          else forget()
+          resolve(taken as T)
+        }, end)
       })
     })
   }
 
   function explained(error: unknown): unknown {
     if (error instanceof OrchestryError || error instanceof EngineRefusal) return error
-    const { code, statusCode, json, message } = error as Failure
-    if (statusCode === undefined) return unavailable(unreachableWords(host, code, messageOf(error)), error)
-    // The library wraps what the engine said into a sentence of its own.
-    const said = typeof json?.message === 'string' ? json.message : message.replace(/^\(HTTP code \d+\) .*? - /, '')
-    return new EngineRefusal(statusCode, said.trim())
+    const { code } = error as Failure
+    return unavailable(unreachableWords(host, code, messageOf(error)), error)
   }
 
   async function send<T>(call: Call, isStream: boolean): Promise<T> {
@@ -152,6 +158,18 @@ export function createConnection(deps: {
     call: (call) => send(call, false),
     stream: (call) => send(call, true),
   }
+}
+
+/** The body of a good answer, or what is in it. @throws EngineRefusal for a bad one */
+async function take(answer: IncomingMessage, isStream: boolean): Promise<unknown> {
+  const { statusCode: status = 0 } = answer
+  const isGood = (status >= 200 && status < 300) || status === 304
+  if (isGood && isStream) return answer
+  const read = await readAnswer(answer)
+  if (isGood) return read
+  const { message, cause } = (typeof read === 'object' && read !== null ? read : {}) as Record<string, unknown>
+  const said = [message, cause, read].find((one) => typeof one === 'string') ?? `it refused with status ${status}`
+  throw new EngineRefusal(status, String(said).trim().slice(0, mostSaid))
 }
 
 /** All of them, because the library fills in what is missing from the environment of this process. */

@@ -178,7 +178,9 @@ export function createContainers(deps: {
   async function list(): Promise<Instance[]> {
     moment += 1
     const askedAt = moment
-    const summaries = await api.containers(ownerFilter(ownerId))
+    const all = await api.containers(ownerFilter(ownerId))
+    // Should an engine not filter as asked, nobody else's container is taken over or removed.
+    const summaries = all.filter(({ Labels }) => isOwnedBy(Labels, ownerId))
     const seen = new Set(summaries.map(({ Id }) => Id))
     for (let at = 0; at < summaries.length; at += looksAtOnce) {
       await Promise.all(summaries.slice(at, at + looksAtOnce).map(look))

@@ -1,4 +1,6 @@
 /** The output of replicas: of those that are there from the engine, of those that have ended the last of it from memory. */
+import type { Readable } from 'node:stream'
+import { OrchestryError } from '../errors.ts'
 import { limits } from '../limits.ts'
 import type { DockerApi } from './docker-api.ts'
 import { collectLines, readFrames } from './docker-logs.ts'
@@ -10,6 +12,8 @@ const keptLines = 500
 const keptBytes = 64 * 1024
 const keptPerApp = 5
 const keptInAll = 200
+/** What is there comes at once; an engine that stops in the middle holds nobody up. */
+const readMs = 15_000
 
 export interface Output {
   read(containerId: string, id: string, lines: number): Promise<LogLine[] | undefined>
@@ -25,12 +29,15 @@ export function createOutput(api: DockerApi): Output {
   const fetch = async (containerId: string, id: string, most: { lines: number; bytes: number }) => {
     if (most.lines === 0) return []
     const query = { stdout: true, stderr: true, timestamps: true, tail: most.lines }
-    const stream = await api.logs(containerId, query)
-    if (!stream) return undefined
+    const isLate = AbortSignal.timeout(readMs)
+    let stream: Readable | undefined
     try {
-      return await collectLines(readFrames(stream), id, most)
+      stream = await api.logs(containerId, query, isLate)
+      return stream && (await collectLines(readFrames(stream), id, most))
+    } catch (error) {
+      throw isLate.aborted ? unfinished(id) : error
     } finally {
-      stream.destroy()
+      stream?.destroy()
     }
   }
 
@@ -55,3 +62,9 @@ export function createOutput(api: DockerApi): Output {
     },
   }
 }
+
+const unfinished = (id: string) =>
+  new OrchestryError(
+    'ORC_DRIVER_UNAVAILABLE',
+    `The Docker engine did not come to an end of the output of ${id} within ${readMs / 1000} s. The replica is not touched.`,
+  )

@@ -11,6 +11,8 @@ import { createPullProgress, type PullStep, pullFailure } from './docker-pull-wo
 /** The engine itself tries a registry again and again before it says that it cannot be reached. */
 const silentMs = 180_000
 const lineEveryMs = 500
+/** Characters of what a registry says: it goes into events and logs. */
+const mostSaid = 2_000
 
 export interface PullRequest {
   readonly image: ImageName
@@ -67,7 +69,7 @@ async function followPull(stream: Readable, onStep: (step: PullStep) => void, he
   for await (const step of readJsonLines<PullStep>(stream)) {
     heard()
     const said = step.errorDetail?.message ?? step.error
-    if (said !== undefined) throw new PullError(said)
+    if (said !== undefined) throw new PullError(String(said).slice(0, mostSaid))
     onStep(step)
   }
 }

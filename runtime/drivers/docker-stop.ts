@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import { OrchestryError } from '../errors.ts'
 import type { DockerApi } from './docker-api.ts'
+import { EngineRefusal } from './docker-connection.ts'
 
 /** A killed container that is still there after this long hangs in the kernel or in the engine. */
 const killedForMs = 20_000
@@ -21,8 +22,16 @@ export function createEndings(deps: { api: DockerApi; clock: Pick<Clock, 'monoto
   const { api, clock } = deps
   const endings = new Map<string, Ending>()
 
+  /** An image may name a signal that there is not; its replica must end all the same. */
+  async function ask(containerId: string, stopSignal: string): Promise<boolean> {
+    return api.kill(containerId, stopSignal).catch((error: unknown) => {
+      if (!(error instanceof EngineRefusal) || error.status >= 500) throw error
+      return api.kill(containerId, 'SIGTERM')
+    })
+  }
+
   async function run(containerId: string, stopSignal: string, ending: () => Ending): Promise<void> {
-    if (ending().killAtMs > clock.monotonic() && !(await api.kill(containerId, stopSignal))) return
+    if (ending().killAtMs > clock.monotonic() && !(await ask(containerId, stopSignal))) return
     for (;;) {
       const leftMs = ending().killAtMs - clock.monotonic()
       if (leftMs <= 0) break
