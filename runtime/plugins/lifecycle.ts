@@ -62,6 +62,9 @@ export function createPlugins(deps: PluginsDeps): Plugins & IncidentSink {
       for (const [name, { bound }] of instances) traces.keep(id, name, bound)
       if (isStarted) void retain()
     },
+    onEnded: () => {
+      if (isStarted) void retain()
+    },
   })
   let isStarted = false
   /** What plugins left running that nobody wants any more ends beside everything else. */

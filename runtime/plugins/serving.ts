@@ -40,6 +40,8 @@ export function createServing(deps: {
   log: Log
   /** Told of what is in service from now on, or, where nothing is, of what was until now. */
   onSwap: (slot: Slot, running: Running) => void
+  /** What ran, or was to, has ended: until now it could still use what it was granted. */
+  onEnded: () => void
 }): Serving {
   const { register, starter, lock, log } = deps
   const closing = new Set<Promise<void>>()
@@ -56,6 +58,7 @@ export function createServing(deps: {
     closing.add(ending)
     await ending
     closing.delete(ending)
+    deps.onEnded()
   }
 
   const open = (slot: Slot, loaded: Loaded, records: readonly InstanceRecord[]) =>
@@ -100,12 +103,15 @@ export function createServing(deps: {
         delete slot.problem
       } catch (thrown) {
         await (running?.close() ?? loaded.sandbox.close())
+        deps.onEnded()
         throw thrown
       }
       if (running.records.length === 0) slot.problem = `needs a config: orchestry plugin config ${slot.id}`
       const isToRun = base.isEnabled && running.records.length > 0
       void swap(slot, isToRun ? running : undefined)
-      if (!isToRun) await running.close()
+      if (isToRun) return
+      await running.close()
+      deps.onEnded()
     },
 
     async startLocked(slot) {

@@ -2,10 +2,12 @@
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { createAppsCapability } from '../../runtime/capabilities/apps.ts'
+import { createDaemons } from '../../runtime/capabilities/daemons.ts'
 import { createEventsCapability } from '../../runtime/capabilities/events.ts'
 import { createExecCapability } from '../../runtime/capabilities/exec.ts'
 import { createKvCapability } from '../../runtime/capabilities/kv.ts'
 import { createNetCapability } from '../../runtime/capabilities/net.ts'
+import { createOwnDirs } from '../../runtime/capabilities/own-dir.ts'
 import { createCapabilities } from '../../runtime/capabilities/table.ts'
 import { createTimersCapability } from '../../runtime/capabilities/timers.ts'
 import { systemClock } from '../../runtime/clock.ts'
@@ -36,6 +38,10 @@ export async function world(t: TestContext, options: { builtins?: Record<string,
   const sandbox = createInProcessSandbox()
   const events: NewEvent[] = []
   const breakers = new Map<string, 'open'>()
+  const ownDirs = createOwnDirs(join(root, 'servers'))
+  const log = createLog({ level: 'silent' })
+  const daemons = createDaemons({ dataDir: join(root, 'servers'), ownDirs, clock: systemClock, log })
+  t.after(() => daemons.close({ keep: false }))
   const capabilities = createCapabilities([
     createKvCapability({ store }),
     createTimersCapability({ clock: systemClock }),
@@ -49,7 +55,7 @@ export async function world(t: TestContext, options: { builtins?: Record<string,
     }),
     createAppsCapability({ views: () => [], scale: async () => {} }),
     createNetCapability({ clock: systemClock, ownListeners: () => [] }),
-    createExecCapability({ clock: systemClock, reserved: [] }),
+    createExecCapability({ clock: systemClock, reserved: [], ownDirs, daemons }),
   ])
   const make = () =>
     createPlugins({
