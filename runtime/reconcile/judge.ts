@@ -54,7 +54,8 @@ export function createJudge(parts: JudgeParts): Judge {
   /** Why it is to be given up. Not before the output of what failed has been read: it belongs to the reason. */
   function failure(loop: Loop, record: AppRecord, sight: RolloutSight): string | undefined {
     if (loop.explanations > 0 || !wayBack(record, loop.memory)) return undefined
-    if (hasFailedTooOften(loop.backoff.failures)) return loop.failure ?? 'Its replicas failed again and again.'
+    if (hasFailedTooOften(loop.backoff.failures, isAnyServing(loop)))
+      return loop.failure ?? 'Its replicas failed again and again.'
     const stuckMs = givenUpAtMs(loop, record, sight)
     if (stuckMs === undefined || sight.nowMs < stuckMs) return undefined
     const awaited = waitsFor(loop, sight) ?? 'its replicas'
@@ -127,3 +128,10 @@ export function createJudge(parts: JudgeParts): Judge {
     },
   }
 }
+
+/** Also one that was found running and has not been asked yet. */
+const isAnyServing = (loop: Loop): boolean =>
+  [...loop.replicas.values()].some(
+    ({ rotation, version, instance }) =>
+      instance?.isRunning === true && (rotation === 'serving' || version !== loop.record?.version),
+  )

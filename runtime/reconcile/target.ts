@@ -66,7 +66,9 @@ export function waysOf(record: AppRecord | undefined, { last, good }: Memory): M
   return record?.app ?? last ?? good?.app
 }
 
-export const hasFailedTooOften = (failures: number): boolean => failures >= roundsAllowed
+/** While no replica of any version serves, nobody waits for a second try of what has failed: one round is enough. */
+export const hasFailedTooOften = (failures: number, isAnyServing: boolean): boolean =>
+  failures >= (isAnyServing ? roundsAllowed : 1)
 
 /** From now on the last good version is wanted again. */
 export function afterRefusal(record: AppRecord, memory: Memory, because: string, nowMs: number): Memory {

@@ -485,6 +485,17 @@ describe('a rollout', () => {
     assert.match(world.reconciler.status('shop').problems.join(), /no such image/)
   })
 
+  test('is given up after one round when nothing of the old version is left to serve', async () => {
+    const world = await settledWorld(2)
+    world.health.rule = ({ version }) => ({ status: version === 'v2' ? 'unhealthy' : 'healthy', afterMs: 100 })
+    world.apps.put('shop', { version: 'v2' })
+    await world.clock.advance(5_000)
+    for (const { id, version } of world.running('shop')) if (version === 'v1') world.driver.crash(id)
+    await world.clock.advance(65_000)
+    assert.deepEqual(versions(world), ['v1', 'v1'])
+    assert.equal(world.serving('shop').length, 2)
+  })
+
   test('that was rolled back stays so over a restart, and a mended spec goes out', async () => {
     const world = await settledWorld(2)
     world.driver.refuse = ({ version }) => (version === 'v2' ? 'no such image.' : undefined)

@@ -42,8 +42,11 @@ test('there is a way back from a version only to another one that was good, and 
   assert.equal(wayBack(record('v2'), refused), undefined)
 })
 
-test('three rounds are too many', () => {
-  assert.deepEqual([2, 3, 30].map(hasFailedTooOften), [false, true, true])
+test('three rounds are too many, and one while nobody serves', () => {
+  const after = (failures: number[], isAnyServing: boolean) =>
+    failures.map((count) => hasFailedTooOften(count, isAnyServing))
+  assert.deepEqual(after([0, 2, 3, 30], true), [false, false, true, true])
+  assert.deepEqual(after([0, 1, 3], false), [false, true, true])
 })
 
 test('a version that is given up is remembered with the reason, and the way back is a rollout too', () => {
