@@ -92,7 +92,8 @@ export async function startOrchestry(
       if (isEnded) throw new Error(`orchestry serve ended: ${output}`)
       return word.exec(output) ?? undefined
     },
-    { timeoutMs: 20_000, what: 'orchestry serve to be ready' },
+    // It takes two seconds of processor time; on a machine that does much else those may be long in coming.
+    { timeoutMs: 60_000, what: 'orchestry serve to be ready' },
   )
   return {
     url,
