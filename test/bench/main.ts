@@ -1,7 +1,7 @@
 /**
  * `npm run bench` measures the figures that Orchestry promises and prints them as a table, each beside its target.
  *
- *   npm run bench                      all benchmarks, two to three minutes
+ *   npm run bench                      all benchmarks, five minutes
  *   npm run bench -- --quick           fewer samples, under a minute; long ones say that they were left out
  *   npm run bench -- hook-call events  only these; `--list` prints the names
  *
@@ -37,12 +37,15 @@ const names = [
   'hostile',
   'load-step',
   'replica-kill',
+  'container-kill',
+  'compose-up',
+  'load-table',
   'health-checks',
   'events',
   'api',
   'proxy',
 ]
-const patienceMs = 90_000
+const patienceMs = 240_000
 const graceMs = 5_000
 
 const { values: options, positionals } = parseArgs({
