@@ -52,7 +52,10 @@ export async function startDockerEngine(
   const dataRoot = join(dir, 'data')
   const docker = new Docker({ socketPath })
   const isolation = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false']
+  // Engines that look for a free range at the same moment find the same one.
+  const range = `base=10.${100 + Math.floor(Math.random() * 150)}.0.0/16,size=24`
   const args = [
+    ...['--default-address-pool', range],
     ...['--data-root', dataRoot, '--exec-root', join(dir, 'exec')],
     ...['-H', `unix://${socketPath}`, '-p', join(dir, 'dockerd.pid'), ...isolation],
     ...['--containerd', containerdSocket(dir)],
