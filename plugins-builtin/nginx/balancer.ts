@@ -43,7 +43,7 @@ export function createBalancer(): Balancer {
       snapshot = wishes.all()
       const next = render(snapshot.values(), settings)
       if (before === next.id) await ensure(ctx, settings)
-      else await goLive(ctx, settings, next, { before, isUrgent: isUrgent(live, snapshot) })
+      else await goLive(ctx, settings, next, before)
       live = snapshot
       await wishes.keep(ctx)
       return { covers }
@@ -133,13 +133,4 @@ export function createBalancer(): Balancer {
       return all.find((endpoint) => endpointAddress(endpoint) === address)?.id
     },
   }
-}
-
-/** An endpoint went without being drained: it is dead, and every moment costs a request. */
-function isUrgent(live: ReadonlyMap<string, Upstream>, next: ReadonlyMap<string, Upstream>): boolean {
-  return [...live].some(([app, { endpoints }]) => {
-    const now = next.get(app)
-    const known = new Set([...(now?.endpoints ?? []), ...(now?.draining ?? [])].map(({ id }) => id))
-    return now !== undefined && endpoints.some(({ id }) => !known.has(id))
-  })
 }

@@ -26,15 +26,16 @@ export async function goLive(
   ctx: Context,
   settings: Settings,
   next: Rendered,
-  { before, isUrgent }: { before: string | undefined; isUrgent: boolean },
+  before: string | undefined,
 ): Promise<void> {
   const site = siteOf(ctx, settings)
   await ctx.files.write('own', candidate, next.candidate)
   const tested = await ctx.exec.run('test')
   if (tested.code !== 0) throw new Error(`nginx does not take the configuration: ${complaint(tested.stderr)}`)
   if (!(await site.isRunning())) return await start(ctx, settings, site, next)
-  if (before === undefined || isUrgent || settings.closingMs === 0) return await change(ctx, settings, site, next)
-  // nginx cuts idle connections of old workers at once, and with them requests that are just on their way there.
+  if (before === undefined || settings.closingMs === 0) return await change(ctx, settings, site, next)
+  // nginx cuts idle connections of old workers at once, and with them requests that are just on their way there: of every app,
+  // so also where a replica has died, whose own requests find another meanwhile.
   await site.raiseFlag(closingFile(before))
   try {
     await ctx.timers.sleep(settings.closingMs)

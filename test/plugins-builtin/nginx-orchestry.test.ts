@@ -96,7 +96,7 @@ test('two apps through nginx: chosen, scaled and killed under load, and not a re
     },
     { timeoutMs: 10_000, what: 'metrics from nginx' },
   )
-  assert.ok(Number(metrics.rps?.last) > 50, `rps ${metrics.rps?.last}`)
+  assert.ok(Number(metrics.rps?.last) > 10, `rps ${metrics.rps?.last}`)
 
   const master = await masterOf(dataDir)
   process.kill((await nginxOf(first))?.pid ?? 0, 'SIGKILL')

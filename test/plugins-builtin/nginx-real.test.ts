@@ -393,6 +393,27 @@ test('under load no change costs a request', real, async (t) => {
   assert.deepEqual(failures, [])
 })
 
+test('a replica that dies costs no request of another app', real, async (t) => {
+  const nginx = await startNginx(t)
+  const app = await startReplica(t, 'app')
+  const left = await startReplica(t, 'left')
+  await nginx.apply('app', { endpoints: [app.endpoint] })
+  await nginx.apply('other', { endpoints: [left.endpoint] })
+  const loads = [1, 2, 3].map(() => startLoad(t, `${nginx.url}/app/`, 150))
+  for (let round = 0; round < 8; round += 1) {
+    const dying = await startReplica(t, `dying-${round}`)
+    await nginx.apply('other', { endpoints: [left.endpoint, dying.endpoint] })
+    await dying.stop()
+    // Gone without having been drained.
+    await nginx.apply('other', { endpoints: [left.endpoint] })
+  }
+  const results = await Promise.all(loads.map((load) => load.stop()))
+  assert.deepEqual(
+    results.flatMap(({ failures }) => failures),
+    [],
+  )
+})
+
 test('an nginx that runs already takes its part from a directory, and others reload it', real, async (t) => {
   const dir = await tempDir(t)
   const place = {
