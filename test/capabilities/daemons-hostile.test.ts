@@ -80,12 +80,27 @@ test('one that cannot be written down does not run on unknown', onLinux, async (
   const { daemons, spec, dataDir, own } = await make(t, 'echo $$ > pid; exec sleep 1000')
   const dir = await own()
   const records = join(dataDir, 'daemons')
-  const started = daemons.start(spec)
-  // Between the first writing down and the second one the disk has become full, or this.
-  await waitFor(async () => (await readdir(records).catch((): string[] => [])).includes('p.serve.log'))
-  await rm(join(records, 'p.serve.json'))
-  await mkdir(join(records, 'p.serve.json', 'x'), { recursive: true })
-  await assert.rejects(started)
+  const record = join(records, 'p.serve.json')
+  /** Between the first writing down and the second one the disk becomes full, or this; a start may be quicker. */
+  const spoil = async () => {
+    await waitFor(async () => (await readdir(records).catch((): string[] => [])).includes('p.serve.log'))
+    await rm(record)
+    await mkdir(join(record, 'x'), { recursive: true })
+  }
+  const isRefused = async () => {
+    const spoiling = spoil().catch(() => undefined)
+    const outcome = await daemons.start(spec).then(
+      () => 'started',
+      () => 'refused',
+    )
+    await spoiling
+    if (outcome === 'refused') return true
+    await rm(record, { recursive: true, force: true })
+    await daemons.stop(spec)
+    await rm(join(records, 'p.serve.log'), { force: true })
+    return false
+  }
+  await waitFor(isRefused, { timeoutMs: 30_000, what: 'a start whose record cannot be written' })
   // Who was not killed before it could say its number says it now.
   await systemClock.sleep(300)
   const pid = Number(await readFile(join(dir, 'pid'), 'utf8').catch(() => '0'))
