@@ -34,8 +34,12 @@ async function says(world: LoadWorld, app: string, words: RegExp): Promise<void>
     throw new Error(`its problems are: ${problems.join(' ')}`)
   }
   await waitFor(isSaid, { timeoutMs: 30_000, everyMs: 50, what: `${app} to say ${words}` })
-  const told = [...(await world.events(app, 'instance.failed')), ...(await world.events(app, 'instance.exited'))]
-  assert.ok(told.length > 0, 'no event tells it')
+  // An event is on disk a moment after the status says the same.
+  const told = async () => [
+    ...(await world.events(app, 'instance.failed')),
+    ...(await world.events(app, 'instance.exited')),
+  ]
+  await waitFor(async () => (await told()).length > 0, { what: `an event that tells it of ${app}` })
 }
 
 async function broken(world: LoadWorld, app: string, options: AppOptions, words: RegExp): Promise<void> {
